@@ -1,0 +1,117 @@
+/* api/node.h - the control plane: every room, member, session and API call of a process.
+ *
+ * HTTP requests, WebSocket messages, shard events and time go in; responses,
+ * WebSocket frames and shard commands come out.  Connections are numbers that the
+ * owner (app/) gives out.  One thread; no sockets, clock or files.
+ *
+ * After any input call drain node_output() until it says false, then read
+ * node_deadline().  Work that coalesces (negotiation, updates) is done in
+ * node_tick(), which the owner calls once after each round of inputs.
+ */
+#ifndef API_NODE_H
+#define API_NODE_H
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "sfu/cmd.h"
+#include "wire/http.h"
+
+enum { NODE_SHARDS_MAX = 64, NODE_KEYS_MAX = 64, NODE_CANDIDATES_MAX = 16 };
+
+struct node;
+
+struct node_key {
+    const char *id, *secret;
+};
+
+/* An address offered to clients for one shard. */
+struct node_candidate {
+    uint8_t shard;
+    struct addr addr; /* addr.tcp: an ICE-TCP passive candidate */
+};
+
+struct node_limits {
+    uint32_t max_metadata_size, max_attributes_size;                /* bytes: 524288, 65536 */
+    uint32_t max_room_name_length, max_participant_identity_length; /* 256 */
+    uint32_t max_participant_name_length;                           /* 256 */
+    uint32_t signal_message_size_limit;                             /* 2 MiB */
+    uint32_t max_rooms, max_participants, max_tracks;               /* 0: unlimited */
+};
+
+/* Borrowed pointers live as long as the node. */
+struct node_cfg {
+    uint64_t seed; /* ids and protocol dice; passwords come from crypt/hash */
+    struct node_key key[NODE_KEYS_MAX];
+    uint32_t key_n;
+    uint32_t shard_n;
+    uint32_t peers_per_shard_soft; /* newcomers of a room go to another shard past this; 0: 400 */
+    struct node_candidate candidate[NODE_CANDIDATES_MAX * 2];
+    uint32_t candidate_n;
+    struct bytes fingerprint; /* SHA-256 of the DTLS certificate, 32 bytes */
+    const char *version;      /* advertised server version; livekit-server.md 3.3 */
+    const char *region;
+    bool auto_create, enable_remote_unmute, development;
+    uint32_t empty_timeout_s, departure_timeout_s, max_participants; /* 300, 20, 0 */
+    const char *ice_servers_json; /* NULL, or [{"urls":[..],"username":..,"credential":..}] */
+    struct node_limits limits;
+    bool open_meet;          /* GET /api/join gives publishing tokens without a secret */
+    const char *meet_secret; /* else: the secret that it asks for; NULL: never */
+};
+
+enum node_out_kind {
+    NODE_OUT_HTTP,      /* conn, response: status, headers, body */
+    NODE_OUT_WS_ACCEPT, /* conn: answer 101 with accept key computed by the owner */
+    NODE_OUT_WS_SEND,   /* conn, text, data */
+    NODE_OUT_WS_CLOSE,  /* conn, ws_code; after what was sent before is flushed */
+    NODE_OUT_CMD,       /* shard, cmd */
+    NODE_OUT_LOG,       /* level, data: one key=value line */
+};
+
+struct node_out {
+    enum node_out_kind kind;
+    uint64_t conn;
+    /* HTTP */
+    int status;
+    const char *content_type;
+    const char *headers; /* extra header lines, each ended by CRLF; NULL for none */
+    struct bytes data;   /* body, frame or log line; valid until the next node_output() */
+    /* WebSocket */
+    bool text;
+    uint16_t ws_code;
+    /* shard */
+    uint8_t shard;
+    const struct cmd *cmd; /* valid until the next node_output(); the owner must deliver it or call
+                              node_cmd_blocked() and get it again later */
+    int level;
+};
+
+MUST_CHECK int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick);
+void node_free(struct node *n);
+
+/* A whole request.  A WebSocket upgrade is a request too: the answer is NODE_OUT_WS_ACCEPT or an
+ * HTTP response (refusals happen before the 101).  Returns false when no route of the node matches
+ * and nothing will be answered: the owner then serves pages or 404. */
+bool node_http(struct node *n, uint64_t conn, const struct http_request *req,
+               const struct addr *client, struct tick tick);
+void node_ws_message(struct node *n, uint64_t conn, bool text, struct bytes data, struct tick tick);
+/* The connection is gone (either side, or a limit). */
+void node_conn_closed(struct node *n, uint64_t conn, struct tick tick);
+void node_event(struct node *n, uint8_t shard, const struct evt *ev, struct tick tick);
+void node_tick(struct node *n, struct tick tick);
+us_t node_deadline(const struct node *n);
+bool node_output(struct node *n, struct node_out *out);
+/* The command last given could not be delivered (ring full): keep it at the head of this shard's
+ * queue and offer nothing more for this shard before the next tick. */
+void node_cmd_blocked(struct node *n, uint8_t shard);
+/* Stop: every participant gets Leave SERVER_SHUTDOWN; new joins are refused. */
+void node_shutdown(struct node *n, struct tick tick);
+/* Live objects, for tests and metrics. */
+struct node_counts {
+    uint32_t rooms, members, sessions, pubs, subs, conns;
+};
+void node_get_counts(const struct node *n, struct node_counts *out);
+/* Prometheus text of the node's own counters, appended. */
+struct str;
+void node_metrics(const struct node *n, struct str *out);
+
+#endif
