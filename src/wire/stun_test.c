@@ -119,10 +119,8 @@ TEST(stun_round_trip_and_every_flipped_bit_is_seen_by_the_fingerprint)
     EXPECT(stun_find(&m, STUN_FINGERPRINT).p == NULL);
     for (size_t bit = 0; bit < out.len * 8; bit++) {
         buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        int err = stun_parse(&m, out);
-        /* A changed FINGERPRINT type only hides it: an attribute nobody requires. */
-        if (bit / 8 != out.len - 8 && bit / 8 != out.len - 7)
-            EXPECT(err != 0);
+        /* A longer attribute may swallow the FINGERPRINT; then it must not count as checked. */
+        EXPECT(stun_parse(&m, out) != 0 || !m.fingerprint);
         buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t n = 0; n < out.len; n++)
