@@ -70,7 +70,8 @@ void shard_relay_input(struct shard *s, struct bytes record, struct tick tick);
 void shard_tick(struct shard *s, struct tick tick);
 us_t shard_deadline(const struct shard *s);
 
-/* After any of the above: send everything in the arena, then tx_clear(). */
+/* After any of the above: while the arena that this returns has trains, send them, tx_clear() it
+ * and ask again: a fan-out larger than the arena goes on here. */
 struct tx *shard_tx(struct shard *s);
 /* The next event; false when there is none. */
 bool shard_event(struct shard *s, struct evt *ev);
