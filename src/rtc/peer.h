@@ -8,7 +8,7 @@
  * RTP and RTCP pass through peer_open_* (in place) and peer_seal_* without being
  * queued.  STUN and DTLS go through peer_input(); what they answer waits in
  * peer_output().  SCTP travels as DTLS application data: PEER_EVT_DATA in,
- * peer_send_data() out; the association itself is rtc/sctp, which the owner
+ * peer_send_data() out; the association itself is rtc/assoc, which the owner
  * keeps where it likes (the server: on the control thread).
  *
  * After any call that changes the machine drain peer_output() and peer_event()
@@ -21,11 +21,11 @@
 #include "base/addr.h"
 #include "base/base.h"
 #include "base/cursor.h"
+#include "crypt/cert.h" /* struct cert_fingerprint */
 
 enum {
     PEER_UFRAG_MAX = 32, /* our own are 8 characters; RFC 8839 allows 256, browsers send 4..8 */
     PEER_PWD_MAX = 64,   /* ours: 24 characters */
-    PEER_FINGERPRINT_MAX = 64, /* bytes of a SHA-512 */
     PEER_DATAGRAM_MAX = 1500,
 };
 
@@ -62,9 +62,7 @@ enum peer_reason {
 struct peer_remote {
     char ufrag[PEER_UFRAG_MAX + 1];
     char pwd[PEER_PWD_MAX + 1];
-    uint8_t fingerprint[PEER_FINGERPRINT_MAX];
-    uint8_t fingerprint_len;  /* 0: not known yet */
-    char fingerprint_hash[8]; /* "sha-256" */
+    struct cert_fingerprint fingerprint; /* n == 0: not known yet */
 };
 
 /* What the local description says; chosen by the owner (control, with real dice). */
@@ -87,15 +85,16 @@ struct peer_event {
     struct bytes data;
 };
 
-struct cert; /* crypt/cert.h */
+struct dtls_ctx;    /* crypt/dtls.h */
+struct seal_engine; /* crypt/seal.h */
 
 struct peer_cfg {
     enum peer_role role;
     enum peer_setup setup; /* may stay UNKNOWN on a client until the answer */
     struct peer_local local;
-    const struct cert *cert; /* borrowed for the peer's life */
-    uint64_t seed;           /* for protocol dice */
-    us_t liveness_us;        /* 0: PEER_LIVENESS_US */
+    struct dtls_ctx *dtls;            /* certificate and suites; borrowed for the peer's life */
+    const struct seal_engine *engine; /* borrowed; NULL: OpenSSL */
+    uint64_t seed;                    /* for protocol dice */
 };
 
 struct peer;
@@ -123,8 +122,9 @@ void peer_restart(struct peer *p, const struct peer_local *local, us_t now);
 void peer_add_remote_candidate(struct peer *p, const struct addr *addr, uint32_t priority);
 void peer_add_local_address(struct peer *p, const struct addr *addr);
 
-/* A STUN or DTLS datagram that arrived on `path`.  0, or why it was dropped. */
-int peer_input(struct peer *p, const struct path *path, struct bytes datagram, us_t now);
+/* A STUN or DTLS datagram that arrived on `path`; decrypted in place.  0, or why it was
+ * dropped. */
+int peer_input(struct peer *p, const struct path *path, uint8_t *datagram, size_t len, us_t now);
 void peer_tick(struct peer *p, us_t now);
 /* One datagram to send; false when there is none. */
 bool peer_output(struct peer *p, struct path *path, struct wr *w);
