@@ -24,9 +24,10 @@ bool rtcp_next(struct rtcp_iter *it, struct rtcp_pkt *pkt)
     size_t pad = 0;
 
     it->malformed = !rd_ok(&it->rd) || b0 >> 6 != 2;
-    if (!it->malformed && (b0 & 0x20)) { /* RFC 3550 s6.4.1: the last byte counts the padding */
+    if (!it->malformed && (b0 & 0x20)) { /* RFC 3550 s6.4.1: the last byte counts. Browsers pad
+                                            transport-cc by one to three. */
         pad = body.len > 0 ? body.p[body.len - 1] : 0;
-        it->malformed = pad == 0 || pad % 4 != 0 || pad > body.len;
+        it->malformed = pad == 0 || pad > body.len;
     }
     if (it->malformed)
         return false;

@@ -38,6 +38,13 @@ TEST(rtcp_walks_a_compound_and_stops_where_it_breaks)
     }
 }
 
+static bool same_report(const struct rtcp_report *a, const struct rtcp_report *b)
+{
+    return a->ssrc == b->ssrc && a->fraction_lost == b->fraction_lost && a->lost_n == b->lost_n &&
+           a->highest_seq == b->highest_seq && a->jitter == b->jitter && a->lsr == b->lsr &&
+           a->dlsr == b->dlsr;
+}
+
 TEST(rtcp_reports_are_a_pair)
 {
     struct rng rng = rng_seed(5);
@@ -71,7 +78,8 @@ TEST(rtcp_reports_are_a_pair)
         EXPECT(got.ssrc == sr.ssrc && got.ntp == sr.ntp && got.rtp_ts == sr.rtp_ts);
         EXPECT_EQ(rtcp_parse_reports(&p, &sender, out, &m), 0);
         EXPECT(sender == sr.ssrc && m == n);
-        EXPECT(n == 0 || memcmp(in, out, n * sizeof in[0]) == 0);
+        for (unsigned i = 0; i < n; i++)
+            EXPECT(same_report(&in[i], &out[i]));
         EXPECT(rtcp_next(&it, &p));
         EXPECT_EQ(rtcp_parse_sr(&p, &got), E_UNSUPPORTED);
         EXPECT_EQ(rtcp_parse_reports(&p, &sender, out, &m), 0);
