@@ -76,4 +76,9 @@ MUST_CHECK int seal_cm(const struct seal_key *k, const uint8_t iv[SEAL_CM_IV_BYT
 void seal_cm_auth(const struct seal_key *k, struct bytes in, struct bytes tail,
                   uint8_t out[SEAL_AUTH_BYTES]);
 
+/* The first len bytes (at most SEAL_KEY_BYTES_MAX) of AES counter mode under a key of 16 or
+ * 32 bytes: SRTP's pseudo-random function (RFC 3711 s4.3.3).  Allocates; for key set-up. */
+MUST_CHECK int seal_keystream(struct bytes key, const uint8_t iv[SEAL_CM_IV_BYTES], uint8_t *out,
+                              size_t len);
+
 #endif
