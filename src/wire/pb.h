@@ -1,4 +1,4 @@
-/* wire/pb.h - protobuf in and out, as bytes and as JSON.
+/* wire/pb.h - protobuf in and out (as JSON: wire/pb_json.h).
  *
  * Over protobuf-c and the descriptors generated from proto/.  Messages from
  * outside are unpacked only into an arena with a ceiling and only after their
@@ -23,20 +23,6 @@ enum {
     PB_UNFOLD = 8,                  /* chosen: bytes unpacked per byte of the frame */
     PB_UNFOLD_BASE_BYTES = 1 << 16, /* chosen: what the smallest frame may take */
     PB_DEPTH_MAX = 16,              /* chosen: messages in messages; ours nest 7 deep */
-    PB_JSON_DEPTH_MAX = 32,         /* chosen: brackets in brackets, unknown fields included */
-    PB_JSON_VALUES_MAX = 200000,    /* chosen: values in one text */
-    PB_WHY_MAX = 128,
-};
-
-/* How JSON is written. */
-enum pb_json_style {
-    PB_JSON_TWIRP,  /* proto names, zero values too, absent submessages as null */
-    PB_JSON_SIGNAL, /* lowerCamelCase, zero values left out: signalling text frames, webhooks */
-};
-
-/* What was wrong with the input, for an error body; text is "" when nothing was. */
-struct pb_why {
-    char text[PB_WHY_MAX];
 };
 
 /* ---- whole messages ---- */
@@ -44,6 +30,13 @@ struct pb_why {
 /* A message with every field at its default, to be filled and packed; NULL when
  * the arena refuses.  Cast-free: `Livekit__Room *r = pb_new(a, &livekit__room__descriptor)`. */
 MUST_CHECK void *pb_new(struct arena *a, const ProtobufCMessageDescriptor *d);
+
+/* Text for a field of a message that will only be packed: the generated structs say
+ * char *, and nobody writes through it. */
+static inline char *pb_text(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
 
 /* The message in `frame`, living in the arena; never to be freed otherwise.
  * NULL: malformed, text that is not UTF-8 or holds NUL, nested too deep, or
@@ -55,23 +48,11 @@ MUST_CHECK void *pb_unpack(struct arena *a, const ProtobufCMessageDescriptor *d,
 int pb_check(const ProtobufCMessageDescriptor *d, struct bytes frame);
 
 size_t pb_size(const ProtobufCMessage *m);
-/* Appends; on a full str or wr its `failed` is set and nothing is added. */
+/* Appends; a str or wr that cannot hold it all has `failed` set. */
 void pb_pack(const ProtobufCMessage *m, struct str *out);
 void pb_pack_wr(const ProtobufCMessage *m, struct wr *out);
 /* A deep copy in another arena; NULL when that refuses. */
 MUST_CHECK void *pb_clone(struct arena *a, const ProtobufCMessage *m);
-
-/* ---- JSON ---- */
-
-/* Reads protojson: camelCase and snake_case names, enums by name or number,
- * 64-bit numbers as text or number, bytes as base64, maps as objects, null as
- * absent, unknown fields ignored.  NULL on malformed input or on a limit; *why
- * (may be NULL) then says what. */
-MUST_CHECK void *pb_from_json(struct arena *a, const ProtobufCMessageDescriptor *d,
-                              struct bytes text, struct pb_why *why);
-
-/* Appends; out->failed is set when the ceiling is reached. */
-void pb_to_json(const ProtobufCMessage *m, enum pb_json_style style, struct str *out);
 
 /* The name of an enum's value, "" when it has none. */
 const char *pb_enum_name(const ProtobufCEnumDescriptor *d, int value);
