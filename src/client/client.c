@@ -1,0 +1,843 @@
+#include "client/client.h"
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/ring.h"
+#include "client/incoming.h"
+#include "client/messages.h"
+#include "client/outgoing.h"
+#include "client/section.h"
+#include "crypt/cert.h"
+#include "crypt/crypt.h"
+#include "rtc/peer.h"
+#include "rtc/sctp.h"
+#include "wire/candidate.h"
+#include "wire/pb.h"
+
+#include "livekit_rtc.pb-c.h"
+
+#include <stdio.h>
+
+enum {
+    RECV_SECTIONS_FIRST = 3, /* of each kind in the first offer, as other clients do */
+    PING_US = 5 * 1000 * 1000,
+    REPORT_US = 1000 * 1000,
+    UNPACK_BYTES_MAX = 16 << 20,
+    RTCP_BYTES_MAX = 1400,
+    RTCP_SENDER = 1, /* ssrc of our reports while we send nothing */
+};
+
+struct client {
+    struct client_cfg cfg;
+    struct rng rng;
+    struct sections sections;
+    struct incoming *incoming[SECTION_MAX]; /* beside sections.s[]; NULL while unused */
+    struct outgoing outgoing[CLIENT_TRACKS_MAX];
+    uint32_t send_section[CLIENT_TRACKS_MAX];
+    bool sending[CLIENT_TRACKS_MAX]; /* outgoing[] is set up */
+    struct peer *peer;
+    struct peer_local local;
+    struct sctp *sctp;
+    uint16_t reliable_id, lossy_id;
+    bool sctp_started;
+    struct ring queue; /* a struct path and a datagram each */
+    struct str message[CLIENT_MESSAGES_MAX];
+    uint32_t message_at, message_n;
+    bool message_lent;
+    struct client_event event[CLIENT_EVENTS_MAX];
+    uint32_t event_at, event_n;
+    uint32_t offer_id;
+    us_t ping_at, report_at;
+    bool joined, ended, offer_open, offer_wanted;
+    struct client_stats stats;
+};
+
+/* ---- events and messages out ---- */
+
+/* Full: the event is lost and counted; only a flood of remote tracks gets here. */
+static void emit(struct client *c, const struct client_event *ev)
+{
+    if (c->event_n == CLIENT_EVENTS_MAX) {
+        c->stats.drops++;
+        return;
+    }
+    c->event[(c->event_at + c->event_n++) % CLIENT_EVENTS_MAX] = *ev;
+}
+
+static void end(struct client *c, const char *reason)
+{
+    if (c->ended)
+        return;
+    c->ended = true;
+    emit(c, &(struct client_event){.kind = CLIENT_EVT_ENDED, .reason = reason});
+}
+
+bool client_event(struct client *c, struct client_event *ev)
+{
+    if (c->event_n == 0)
+        return false;
+    *ev = c->event[c->event_at];
+    c->event_at = (c->event_at + 1) % CLIENT_EVENTS_MAX;
+    c->event_n--;
+    return true;
+}
+
+/* The next free message; a server that makes us say more than it reads ends us. */
+static struct str *message_new(struct client *c)
+{
+    if (c->message_n == CLIENT_MESSAGES_MAX) {
+        end(c, "too many messages wait for the server");
+        return NULL;
+    }
+    struct str *s = &c->message[(c->message_at + c->message_n++) % CLIENT_MESSAGES_MAX];
+    str_init(s, CLIENT_MESSAGE_BYTES_MAX);
+    return s;
+}
+
+bool client_message_output(struct client *c, struct bytes *out)
+{
+    if (c->message_lent) {
+        str_fini(&c->message[c->message_at]);
+        c->message_at = (c->message_at + 1) % CLIENT_MESSAGES_MAX;
+        c->message_n--;
+        c->message_lent = false;
+    }
+    if (c->message_n == 0)
+        return false;
+    *out = str_bytes(&c->message[c->message_at]);
+    c->message_lent = true;
+    return true;
+}
+
+/* ---- life ---- */
+
+static bool sections_start(struct client *c)
+{
+    sections_init(&c->sections);
+    for (uint32_t i = 0; i < c->cfg.track_n; i++) {
+        char cid[SECTION_CID_MAX];
+        (void)snprintf(cid, sizeof cid, "sluice-%08x-%u", rng_u32(&c->rng), (unsigned)i); /* fits */
+        c->send_section[i] = c->sections.n;
+        if (!sections_add_send(&c->sections, c->cfg.track[i].codec, cid, &c->rng))
+            return false;
+    }
+    for (unsigned i = 0; i < RECV_SECTIONS_FIRST && c->cfg.auto_subscribe; i++) {
+        if (!sections_add_recv(&c->sections, false) || !sections_add_recv(&c->sections, true))
+            return false;
+    }
+    return true;
+}
+
+static int channels_open(struct client *c)
+{
+    struct sctp_channel_cfg reliable = {
+        .label = "_reliable", .ordered = true, .max_retransmits = -1};
+    struct sctp_channel_cfg lossy = {.label = "_lossy", .max_retransmits = 0};
+    int err = sctp_channel_open(c->sctp, &reliable, &c->reliable_id);
+
+    return err ? err : sctp_channel_open(c->sctp, &lossy, &c->lossy_id);
+}
+
+/* ICE credentials are secrets of a sort: real dice (RFC 8445 s15.4). */
+static void credentials_new(struct peer_local *local)
+{
+    uint8_t dice[24];
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    crypt_random(dice, sizeof dice);
+    for (unsigned i = 0; i < 24; i++)
+        local->pwd[i] = alphabet[dice[i] & 63];
+    local->pwd[24] = '\0';
+    crypt_random(dice, 8);
+    for (unsigned i = 0; i < 8; i++)
+        local->ufrag[i] = alphabet[dice[i] & 63];
+    local->ufrag[8] = '\0';
+}
+
+int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
+{
+    struct client *c = mem_zero(sizeof *c);
+    struct peer_cfg pc = {.role = PEER_CLIENT, .cert = cfg->cert};
+
+    if (c == NULL)
+        return E_NOMEM;
+    c->cfg = *cfg;
+    c->rng = rng_seed(cfg->seed);
+    c->ping_at = c->report_at = US_NEVER;
+    credentials_new(&c->local);
+    pc.local = c->local;
+    pc.seed = rng_u64(&c->rng);
+    int err = sections_start(c) ? 0 : E_LIMIT;
+    if (!err)
+        err = ring_init(&c->queue, cfg->track_n > 0 ? CLIENT_QUEUE_BYTES : CLIENT_QUEUE_SMALL_BYTES,
+                        0);
+    if (!err)
+        err = peer_open(&c->peer, &pc, now);
+    if (!err)
+        err = sctp_open(&c->sctp, true, now);
+    if (!err)
+        err = channels_open(c);
+    if (err) {
+        client_free(c);
+        return err;
+    }
+    *ret = c;
+    return 0;
+}
+
+void client_free(struct client *c)
+{
+    if (c == NULL)
+        return;
+    for (uint32_t i = 0; i < c->message_n; i++)
+        str_fini(&c->message[(c->message_at + i) % CLIENT_MESSAGES_MAX]);
+    for (uint32_t i = 0; i < CLIENT_TRACKS_MAX; i++)
+        outgoing_fini(&c->outgoing[i]);
+    for (uint32_t i = 0; i < SECTION_MAX; i++)
+        mem_free(c->incoming[i]);
+    sctp_free(c->sctp);
+    peer_free(c->peer);
+    ring_fini(&c->queue);
+    mem_free(c);
+}
+
+static int make_offer(struct client *c, struct str *sdp)
+{
+    str_init(sdp, SECTION_OFFER_BYTES_MAX);
+    return sections_offer(&c->sections, &c->local, c->cfg.cert->text, sdp);
+}
+
+int client_target(struct client *c, struct str *out)
+{
+    struct str sdp;
+    int err = make_offer(c, &sdp);
+
+    if (!err)
+        err = messages_target(&c->cfg, &c->sections, str_text(&sdp), out);
+    str_fini(&sdp);
+    c->offer_id = 1;
+    c->offer_open = true;
+    return err;
+}
+
+void client_add_address(struct client *c, const struct addr *local)
+{
+    peer_add_local_address(c->peer, local);
+}
+
+/* ---- signalling in ---- */
+
+/* One offer at a time; a wish that comes meanwhile waits for the answer. */
+static void send_offer(struct client *c)
+{
+    struct str sdp;
+
+    if (c->offer_open) {
+        c->offer_wanted = true;
+        return;
+    }
+    int err = make_offer(c, &sdp);
+    struct str *out = err ? NULL : message_new(c);
+    if (out != NULL)
+        err = messages_offer(str_text(&sdp), ++c->offer_id, out);
+    str_fini(&sdp);
+    if (err)
+        end(c, "could not make an offer");
+    c->offer_open = true;
+    c->offer_wanted = false;
+}
+
+static void on_join(struct client *c, const Livekit__JoinResponse *join, us_t now)
+{
+    struct client_event ev = {.kind = CLIENT_EVT_JOINED};
+
+    c->joined = true;
+    c->ping_at = now + PING_US;
+    if (join->participant != NULL) {
+        (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(join->participant->sid));
+        (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(join->participant->identity));
+    }
+    emit(c, &ev);
+}
+
+static void note_participant(struct client *c, const Livekit__ParticipantInfo *p)
+{
+    struct client_event ev = {.kind = CLIENT_EVT_PARTICIPANT};
+
+    ev.left = p->state == LIVEKIT__PARTICIPANT_INFO__STATE__DISCONNECTED;
+    (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(p->sid));
+    (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(p->identity));
+    emit(c, &ev);
+}
+
+static void start_sending(struct client *c, uint32_t track, const struct section *s)
+{
+    const struct section_codec *codec = s->active ? section_sending(s) : NULL;
+
+    if (codec == NULL || c->sending[track])
+        return;
+    if (outgoing_init(&c->outgoing[track], s, codec, &c->rng))
+        return;
+    c->sending[track] = true;
+}
+
+static void start_receiving(struct client *c, uint32_t at, const struct section *s)
+{
+    struct client_event ev = {.kind = CLIENT_EVT_TRACK, .track = at, .video = s->video};
+    struct incoming *in = c->incoming[at];
+
+    if (in != NULL && in->ssrc == s->remote_ssrc)
+        return;
+    if (in == NULL)
+        in = c->incoming[at] = mem_zero(sizeof *in);
+    if (in == NULL)
+        return;
+    incoming_init(in, s->remote_ssrc, s->out_n > 0 ? s->out[0].clock_hz : 90000);
+    (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(s->track_sid));
+    (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(s->publisher_sid));
+    emit(c, &ev);
+    struct str *out = s->video && s->track_sid[0] != '\0' ? message_new(c) : NULL;
+    if (out != NULL)
+        (void)messages_track_setting(s->track_sid, out); /* a failed one is skipped by the server */
+}
+
+static void apply_sections(struct client *c)
+{
+    for (uint32_t i = 0; i < c->sections.n; i++) {
+        const struct section *s = &c->sections.s[i];
+        if (s->kind == SECTION_RECV && s->active && s->remote_ssrc != 0)
+            start_receiving(c, i, s);
+        else if (s->kind == SECTION_RECV && c->incoming[i] != NULL)
+            c->incoming[i]->ssrc = 0;
+    }
+    for (uint32_t t = 0; t < c->cfg.track_n; t++)
+        start_sending(c, t, &c->sections.s[c->send_section[t]]);
+}
+
+static void on_answer(struct client *c, const Livekit__SessionDescription *sd, us_t now)
+{
+    struct section_transport t;
+
+    if (sd->id != 0 && sd->id != c->offer_id)
+        return; /* of an offer that a later one replaced */
+    int err = sections_answer(&c->sections, bytes_str(sd->sdp), &t);
+    if (err) {
+        end(c, "the server's answer cannot be used");
+        return;
+    }
+    c->offer_open = false;
+    if (t.remote.ufrag[0] != '\0') {
+        peer_set_setup(c->peer, t.setup, now);
+        err = peer_set_remote(c->peer, &t.remote, now);
+    }
+    if (err) {
+        end(c, err_text(err));
+        return;
+    }
+    for (uint32_t i = 0; i < t.candidate_n; i++)
+        peer_add_remote_candidate(c->peer, &t.candidate[i], t.priority[i]);
+    apply_sections(c);
+    if (c->offer_wanted)
+        send_offer(c);
+}
+
+static void on_trickle(struct client *c, const Livekit__TrickleRequest *tr)
+{
+    struct json_doc doc;
+    struct bytes line;
+    struct candidate cand;
+
+    if (json_parse(&doc, bytes_str(tr->candidateinit), 4096))
+        return;
+    if (json_to_text(json_member(doc.root, "candidate"), &line) &&
+        candidate_parse(&cand, line) == 0 && cand.tcp == CANDIDATE_UDP && !cand.mdns)
+        peer_add_remote_candidate(c->peer, &cand.addr, cand.priority);
+    json_close(&doc);
+}
+
+static void on_sections_wanted(struct client *c, const Livekit__MediaSectionsRequirement *m)
+{
+    bool room = true;
+
+    for (uint32_t i = 0; i < m->num_audios && room; i++)
+        room = sections_add_recv(&c->sections, false);
+    for (uint32_t i = 0; i < m->num_videos && room; i++)
+        room = sections_add_recv(&c->sections, true);
+    if (!room)
+        end(c, "the room has more tracks than this client follows");
+    send_offer(c);
+}
+
+static void on_published(struct client *c, const Livekit__TrackPublishedResponse *p)
+{
+    struct client_event ev = {.kind = CLIENT_EVT_PUBLISHED};
+
+    for (uint32_t t = 0; t < c->cfg.track_n; t++) {
+        if (strcmp(c->sections.s[c->send_section[t]].cid, p->cid) != 0)
+            continue;
+        ev.track = t;
+        if (p->track != NULL)
+            (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(p->track->sid));
+        emit(c, &ev);
+    }
+}
+
+static void on_response(struct client *c, const Livekit__SignalResponse *r, us_t now)
+{
+    switch ((int)r->message_case) {
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_JOIN:
+        on_join(c, r->join, now);
+        for (size_t i = 0; i < r->join->n_other_participants; i++)
+            note_participant(c, r->join->other_participants[i]);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_ANSWER:
+        on_answer(c, r->answer, now);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_TRICKLE:
+        on_trickle(c, r->trickle);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_UPDATE:
+        for (size_t i = 0; i < r->update->n_participants; i++)
+            note_participant(c, r->update->participants[i]);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_TRACK_PUBLISHED:
+        on_published(c, r->track_published);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_MEDIA_SECTIONS_REQUIREMENT:
+        on_sections_wanted(c, r->media_sections_requirement);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_LEAVE:
+        end(c, "the server ended the session");
+        break;
+    default:
+        break; /* news that a client of ours has no use for */
+    }
+}
+
+void client_message(struct client *c, bool text, struct bytes data, struct tick tick)
+{
+    struct arena a;
+
+    if (c->ended || text)
+        return;
+    arena_init(&a, UNPACK_BYTES_MAX);
+    const Livekit__SignalResponse *r = pb_unpack(&a, &livekit__signal_response__descriptor, data);
+    if (r != NULL)
+        on_response(c, r, tick.now);
+    else
+        c->stats.drops++;
+    arena_fini(&a);
+}
+
+void client_socket_closed(struct client *c)
+{
+    end(c, c->joined ? "the signalling connection closed" : "the server refused the connection");
+}
+
+/* ---- media in ---- */
+
+static void queue_datagram(struct client *c, const struct path *path, const uint8_t *p, size_t len)
+{
+    uint8_t *slot = ring_reserve(&c->queue, (uint32_t)(sizeof *path + len), false);
+
+    if (slot == NULL) {
+        c->stats.drops++;
+        return;
+    }
+    memcpy(slot, path, sizeof *path);
+    memcpy(slot + sizeof *path, p, len);
+    ring_commit(&c->queue);
+}
+
+static void send_rtcp(struct client *c, const struct wr *w)
+{
+    uint8_t out[RTCP_BYTES_MAX + 64];
+    const struct path *path = peer_path(c->peer);
+
+    if (path == NULL || !wr_ok(w) || wr_len(w) == 0)
+        return;
+    size_t n = peer_seal_rtcp(c->peer, wr_done(w), out, sizeof out);
+    if (n > 0)
+        queue_datagram(c, path, out, n);
+}
+
+static bool send_packet(struct client *c, const struct outgoing_packet *o)
+{
+    uint8_t out[PEER_DATAGRAM_MAX], body[OUTGOING_PAYLOAD_MAX + 2];
+    struct bytes payload = o->payload;
+    const struct path *path = peer_path(c->peer);
+
+    if (o->rtx) {
+        memcpy(body, o->prefix, 2);
+        memcpy(body + 2, payload.p, payload.len);
+        payload = bytes_of(body, payload.len + 2);
+    }
+    size_t n = path == NULL ? 0
+                            : peer_seal_rtp(c->peer, bytes_of(o->hdr, o->hdr_len), payload, o->roc,
+                                            out, sizeof out);
+    if (n == 0)
+        return false;
+    queue_datagram(c, path, out, n);
+    c->stats.tx_packets++;
+    c->stats.tx_bytes += n;
+    return true;
+}
+
+static struct outgoing *find_outgoing(struct client *c, uint32_t ssrc, uint32_t *track)
+{
+    for (uint32_t t = 0; t < c->cfg.track_n; t++) {
+        if (c->sending[t] && c->outgoing[t].ssrc == ssrc) {
+            *track = t;
+            return &c->outgoing[t];
+        }
+    }
+    return NULL;
+}
+
+static void on_nack(struct client *c, const struct rtcp_fb *fb, us_t now)
+{
+    struct rtcp_nack_iter it;
+    struct outgoing_packet o;
+    uint32_t track;
+    uint16_t seq;
+    struct outgoing *out = find_outgoing(c, fb->media, &track);
+
+    rtcp_nack_init(&it, fb);
+    while (out != NULL && rtcp_nack_next(&it, &seq)) {
+        if (outgoing_resend(out, seq, now, &o))
+            (void)send_packet(c, &o); /* lost again at worst */
+    }
+}
+
+static void on_keyframe_wanted(struct client *c, uint32_t ssrc)
+{
+    uint32_t track;
+
+    if (find_outgoing(c, ssrc, &track) != NULL)
+        emit(c, &(struct client_event){.kind = CLIENT_EVT_KEYFRAME, .track = track});
+}
+
+static struct incoming *find_incoming(struct client *c, uint32_t ssrc, uint32_t *at)
+{
+    for (uint32_t i = 0; i < c->sections.n; i++) {
+        if (c->incoming[i] != NULL && c->incoming[i]->ssrc == ssrc && ssrc != 0) {
+            *at = i;
+            return c->incoming[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_rtcp_packet(struct client *c, const struct rtcp_pkt *pkt, us_t now)
+{
+    struct rtcp_fb fb;
+    struct rtcp_sr sr;
+    struct rtcp_fir fir[RTCP_FIR_MAX];
+    uint32_t at;
+
+    if (rtcp_parse_sr(pkt, &sr) == 0) {
+        struct incoming *in = find_incoming(c, sr.ssrc, &at);
+        if (in != NULL)
+            incoming_sender_report(in, &sr, now);
+    } else if (rtcp_is_fir(pkt)) {
+        for (unsigned n = rtcp_parse_fir(pkt, fir); n > 0; n--)
+            on_keyframe_wanted(c, fir[n - 1].ssrc);
+    } else if (rtcp_parse_fb(pkt, &fb) == 0) {
+        if (rtcp_is_nack(pkt))
+            on_nack(c, &fb, now);
+        else if (rtcp_is_pli(pkt))
+            on_keyframe_wanted(c, fb.media);
+    }
+}
+
+static void on_rtcp(struct client *c, uint8_t *p, size_t len, us_t now)
+{
+    struct rtcp_iter it;
+    struct rtcp_pkt pkt;
+
+    if (peer_open_rtcp(c->peer, p, &len, now)) {
+        c->stats.drops++;
+        return;
+    }
+    rtcp_iter_init(&it, bytes_of(p, len));
+    while (rtcp_next(&it, &pkt))
+        on_rtcp_packet(c, &pkt, now);
+}
+
+/* A retransmission (RFC 4588) becomes the packet that was lost. */
+static struct incoming *unwrap_rtx(struct client *c, struct rtp_view *v, const uint8_t *p,
+                                   uint32_t *at)
+{
+    for (uint32_t i = 0; i < c->sections.n; i++) {
+        const struct section *s = &c->sections.s[i];
+        if (s->kind != SECTION_RECV || s->remote_rtx_ssrc != v->ssrc || c->incoming[i] == NULL ||
+            v->payload_len < 2)
+            continue;
+        for (unsigned k = 0; k < s->out_n; k++) {
+            if (s->out[k].rtx_pt != v->pt)
+                continue;
+            v->pt = s->out[k].pt;
+            v->seq = load_u16(p + v->payload_off);
+            v->payload_off = (uint16_t)(v->payload_off + 2);
+            v->payload_len = (uint16_t)(v->payload_len - 2);
+            *at = i;
+            return c->incoming[i];
+        }
+    }
+    return NULL;
+}
+
+static bool on_rtp(struct client *c, uint8_t *p, size_t len, us_t now, struct client_media *media)
+{
+    struct rtp_view v;
+    uint32_t at = 0;
+
+    if (peer_open_rtp(c->peer, p, &len, now) || rtp_parse(&v, bytes_of(p, len), NULL)) {
+        c->stats.drops++;
+        return false;
+    }
+    struct incoming *in = find_incoming(c, v.ssrc, &at);
+    if (in == NULL)
+        in = unwrap_rtx(c, &v, p, &at);
+    const struct section_codec *codec =
+        in != NULL ? section_find_pt(&c->sections.s[at], v.pt) : NULL;
+    if (codec == NULL) {
+        c->stats.drops++;
+        return false;
+    }
+    in->clock_hz = codec->clock_hz;
+    incoming_seen(in, v.seq, v.ts, now);
+    c->stats.rx_packets++;
+    c->stats.rx_bytes += len;
+    *media = (struct client_media){
+        .track = at,
+        .codec = codec->codec,
+        .seq = v.seq,
+        .ts = v.ts,
+        .marker = rtp_marker(&v),
+        .payload = rtp_payload(&v, p),
+    };
+    return !rtp_pad_only(&v);
+}
+
+static void drain_peer(struct client *c, us_t now)
+{
+    struct peer_event ev;
+
+    while (peer_event(c->peer, &ev)) {
+        if (ev.kind == PEER_EVT_DATA)
+            sctp_input(c->sctp, ev.data, now);
+        if (ev.kind != PEER_EVT_STATE)
+            continue;
+        if (ev.state == PEER_CONNECTED && !c->sctp_started) {
+            c->sctp_started = true;
+            c->report_at = now + REPORT_US;
+            sctp_connect(c->sctp, now);
+            emit(c, &(struct client_event){.kind = CLIENT_EVT_CONNECTED});
+        } else if (ev.state == PEER_FAILED || ev.state == PEER_CLOSED) {
+            end(c, "the media connection was lost");
+        }
+    }
+}
+
+static void drain_sctp(struct client *c, us_t now)
+{
+    uint8_t buf[SCTP_PACKET_MAX + 64];
+    struct wr w = wr_of(buf, sizeof buf);
+
+    while (sctp_output(c->sctp, &w)) {
+        (void)peer_send_data(c->peer, wr_done(&w), now); /* SCTP repeats what is lost */
+        w = wr_of(buf, sizeof buf);
+    }
+}
+
+bool client_datagram(struct client *c, const struct path *path, uint8_t *p, size_t len,
+                     struct tick tick, struct client_media *media)
+{
+    bool got = false;
+
+    switch (rtp_demux_kind(bytes_of(p, len))) {
+    case RTP_DEMUX_RTP:
+        return on_rtp(c, p, len, tick.now, media);
+    case RTP_DEMUX_RTCP:
+        on_rtcp(c, p, len, tick.now);
+        break;
+    case RTP_DEMUX_STUN:
+    case RTP_DEMUX_DTLS:
+        if (peer_input(c->peer, path, bytes_of(p, len), tick.now))
+            c->stats.drops++;
+        drain_peer(c, tick.now);
+        drain_sctp(c, tick.now);
+        break;
+    default:
+        c->stats.drops++;
+    }
+    return got;
+}
+
+bool client_datagram_output(struct client *c, struct path *path, struct wr *w)
+{
+    if (peer_output(c->peer, path, w))
+        return true;
+    struct bytes b = ring_peek(&c->queue);
+    if (b.p == NULL)
+        return false;
+    memcpy(path, b.p, sizeof *path);
+    wr_bytes(w, bytes_of(b.p + sizeof *path, b.len - sizeof *path));
+    ring_release(&c->queue);
+    return true;
+}
+
+/* ---- media and data out ---- */
+
+int client_send(struct client *c, uint32_t track, struct bytes payload, uint32_t ts, bool marker,
+                struct tick tick)
+{
+    struct outgoing_packet o;
+
+    assert(track < c->cfg.track_n);
+    if (!c->sending[track] || peer_state(c->peer) != PEER_CONNECTED)
+        return E_STATE;
+    int err = outgoing_make(&c->outgoing[track], payload, ts, marker, tick.now, &o);
+    if (err)
+        return err;
+    return send_packet(c, &o) ? 0 : E_LIMIT;
+}
+
+int client_send_data(struct client *c, bool reliable, struct bytes packet, us_t now)
+{
+    int err = sctp_send(c->sctp, reliable ? c->reliable_id : c->lossy_id, packet, true);
+
+    drain_sctp(c, now);
+    return err;
+}
+
+void client_ask_keyframe(struct client *c, uint32_t track, us_t now)
+{
+    uint8_t buf[RTCP_BYTES_MAX];
+    struct wr w = wr_of(buf, sizeof buf);
+
+    (void)now; /* the throttle is the server's */
+    if (track >= c->sections.n || c->incoming[track] == NULL || c->incoming[track]->ssrc == 0)
+        return;
+    rtcp_write_rr(&w, RTCP_SENDER, NULL, 0);
+    rtcp_write_pli(&w, RTCP_SENDER, c->incoming[track]->ssrc);
+    send_rtcp(c, &w);
+}
+
+void client_leave(struct client *c, us_t now)
+{
+    struct str *out = c->ended ? NULL : message_new(c);
+
+    if (out != NULL)
+        (void)messages_leave(out); /* the closed socket says the same */
+    peer_close(c->peer, now);
+    end(c, "left");
+}
+
+/* ---- time ---- */
+
+static void report_sent(struct client *c, struct tick tick)
+{
+    for (uint32_t t = 0; t < c->cfg.track_n; t++) {
+        uint8_t buf[RTCP_BYTES_MAX];
+        struct wr w = wr_of(buf, sizeof buf);
+        struct rtcp_sr sr;
+        if (!c->sending[t] || !outgoing_report(&c->outgoing[t], tick, &sr))
+            continue;
+        rtcp_write_sr(&w, &sr, NULL, 0);
+        rtcp_write_sdes(&w, sr.ssrc, bytes_str("sluice"), (struct bytes){0});
+        send_rtcp(c, &w);
+    }
+}
+
+static void report_received(struct client *c, us_t now)
+{
+    struct rtcp_report blocks[RTCP_REPORTS_MAX];
+    uint8_t buf[RTCP_BYTES_MAX];
+    struct wr w = wr_of(buf, sizeof buf);
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < c->sections.n && n < RTCP_REPORTS_MAX; i++) {
+        if (c->incoming[i] != NULL && c->incoming[i]->ssrc != 0 &&
+            incoming_report(c->incoming[i], now, &blocks[n]))
+            n++;
+    }
+    if (n == 0)
+        return;
+    rtcp_write_rr(&w, RTCP_SENDER, blocks, n);
+    rtcp_write_sdes(&w, RTCP_SENDER, bytes_str("sluice"), (struct bytes){0});
+    send_rtcp(c, &w);
+}
+
+static void ask_missing(struct client *c, us_t now)
+{
+    uint16_t seq[INCOMING_MISSING_MAX];
+
+    for (uint32_t i = 0; i < c->sections.n; i++) {
+        uint8_t buf[RTCP_BYTES_MAX];
+        struct wr w = wr_of(buf, sizeof buf);
+        unsigned n = c->incoming[i] != NULL ? incoming_nack(c->incoming[i], now, seq) : 0;
+        if (n == 0 || c->incoming[i]->ssrc == 0)
+            continue;
+        rtcp_write_rr(&w, RTCP_SENDER, NULL, 0);
+        rtcp_write_nack(&w, RTCP_SENDER, c->incoming[i]->ssrc, seq, n);
+        send_rtcp(c, &w);
+    }
+}
+
+static void ping(struct client *c, struct tick tick)
+{
+    struct str *out = message_new(c);
+
+    c->ping_at = tick.now + PING_US;
+    if (out != NULL)
+        (void)messages_ping((tick.now + tick.wall_off_us) / US_PER_MS, out); /* the next one may */
+}
+
+void client_tick(struct client *c, struct tick tick)
+{
+    peer_tick(c->peer, tick.now);
+    drain_peer(c, tick.now);
+    if (c->ended)
+        return;
+    if (tick.now >= c->ping_at)
+        ping(c, tick);
+    if (tick.now >= c->report_at) {
+        c->report_at = tick.now + REPORT_US;
+        report_sent(c, tick);
+        report_received(c, tick.now);
+    }
+    ask_missing(c, tick.now);
+    drain_sctp(c, tick.now);
+    struct sctp_event ev;
+    while (sctp_event(c->sctp, &ev)) {
+        if (ev.kind != SCTP_EVT_MESSAGE)
+            continue;
+        emit(c, &(struct client_event){
+                    .kind = CLIENT_EVT_DATA, .data = ev.data, .reliable = ev.id == c->reliable_id});
+        return; /* its bytes are valid until the next call only: the rest at the next tick */
+    }
+}
+
+us_t client_deadline(const struct client *c)
+{
+    us_t at = us_min(peer_deadline(c->peer), us_min(c->ping_at, c->report_at));
+
+    if (c->ended)
+        return peer_deadline(c->peer);
+    for (uint32_t i = 0; i < c->sections.n; i++) {
+        if (c->incoming[i] != NULL)
+            at = us_min(at, incoming_nack_deadline(c->incoming[i]));
+    }
+    return at;
+}
+
+void client_get_stats(const struct client *c, struct client_stats *out)
+{
+    *out = c->stats;
+    for (uint32_t i = 0; i < c->sections.n; i++)
+        out->lost += c->incoming[i] != NULL ? incoming_lost(c->incoming[i]) : 0;
+}

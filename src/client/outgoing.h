@@ -1,0 +1,65 @@
+/* client/outgoing.h - one stream that our client sends.
+ *
+ * Numbers packets, writes their headers, remembers the last ones for
+ * retransmission (RFC 4588) and makes sender reports.  It seals nothing: it gives
+ * header and payload, the owner seals them with its peer.  The history is
+ * allocated once at outgoing_init().
+ */
+#ifndef CLIENT_OUTGOING_H
+#define CLIENT_OUTGOING_H
+
+#include "base/base.h"
+#include "client/section.h"
+#include "wire/rtcp.h"
+
+enum {
+    OUTGOING_PAYLOAD_MAX = 1200,
+    OUTGOING_HISTORY_VIDEO = 512, /* packets, a power of two: a second of 5 Mb/s */
+    OUTGOING_HISTORY_AUDIO = 64,
+    OUTGOING_RESEND_GAP_US = 100 * 1000, /* the same packet not again within (livekit 5.3) */
+    OUTGOING_REPORT_US = 1000 * 1000,
+};
+
+/* A packet ready to be sealed. */
+struct outgoing_packet {
+    uint8_t hdr[RTP_HEADER_OUT_MAX];
+    size_t hdr_len;
+    uint8_t prefix[2]; /* RTX: the original sequence number */
+    bool rtx;
+    uint32_t roc;
+    struct bytes payload; /* without the prefix */
+};
+
+struct outgoing_slot {
+    us_t sent_at; /* last time; 0: empty */
+    uint32_t ts;
+    uint16_t seq, len;
+    bool marker;
+    uint8_t payload[OUTGOING_PAYLOAD_MAX];
+};
+
+struct outgoing {
+    uint32_t ssrc, rtx_ssrc, clock_hz;
+    uint8_t pt, rtx_pt;
+    char mid[SECTION_MID_MAX];
+    uint64_t next_seq, next_rtx_seq; /* extended: the roll-over counter is seq >> 16 */
+    uint32_t packets_n, octets_n;    /* for sender reports */
+    uint32_t last_ts;
+    us_t last_at, report_at;
+    struct outgoing_slot *slot;
+    uint32_t slot_n; /* power of two */
+};
+
+/* E_NOMEM.  `codec` is what the answer took. */
+MUST_CHECK int outgoing_init(struct outgoing *o, const struct section *s,
+                             const struct section_codec *codec, struct rng *rng);
+void outgoing_fini(struct outgoing *o);
+/* A new packet; E_TOO_LARGE. */
+int outgoing_make(struct outgoing *o, struct bytes payload, uint32_t ts, bool marker, us_t now,
+                  struct outgoing_packet *out);
+/* Somebody misses `seq`.  False: too old, or asked again too soon. */
+bool outgoing_resend(struct outgoing *o, uint16_t seq, us_t now, struct outgoing_packet *out);
+/* A sender report is due: fills *sr. */
+bool outgoing_report(struct outgoing *o, struct tick tick, struct rtcp_sr *sr);
+
+#endif
