@@ -11,7 +11,7 @@
 #include "crypt/cert.h"
 #include "crypt/crypt.h"
 #include "rtc/peer.h"
-#include "rtc/sctp.h"
+#include "rtc/assoc.h"
 #include "wire/candidate.h"
 #include "wire/pb.h"
 
@@ -38,9 +38,9 @@ struct client {
     bool sending[CLIENT_TRACKS_MAX]; /* outgoing[] is set up */
     struct peer *peer;
     struct peer_local local;
-    struct sctp *sctp;
+    struct assoc *assoc;
     uint16_t reliable_id, lossy_id;
-    bool sctp_started;
+    bool assoc_started;
     struct ring queue; /* a struct path and a datagram each */
     struct str message[CLIENT_MESSAGES_MAX];
     uint32_t message_at, message_n;
@@ -131,12 +131,12 @@ static bool sections_start(struct client *c)
 
 static int channels_open(struct client *c)
 {
-    struct sctp_channel_cfg reliable = {
+    struct assoc_channel_cfg reliable = {
         .label = "_reliable", .ordered = true, .max_retransmits = -1};
-    struct sctp_channel_cfg lossy = {.label = "_lossy", .max_retransmits = 0};
-    int err = sctp_channel_open(c->sctp, &reliable, &c->reliable_id);
+    struct assoc_channel_cfg lossy = {.label = "_lossy", .max_retransmits = 0};
+    int err = assoc_channel_open(c->assoc, &reliable, &c->reliable_id);
 
-    return err ? err : sctp_channel_open(c->sctp, &lossy, &c->lossy_id);
+    return err ? err : assoc_channel_open(c->assoc, &lossy, &c->lossy_id);
 }
 
 /* ICE credentials are secrets of a sort: real dice (RFC 8445 s15.4). */
@@ -159,7 +159,7 @@ static void credentials_new(struct peer_local *local)
 int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
 {
     struct client *c = mem_zero(sizeof *c);
-    struct peer_cfg pc = {.role = PEER_CLIENT, .cert = cfg->cert};
+    struct peer_cfg pc = {.role = PEER_CLIENT, .dtls = cfg->dtls, .engine = cfg->engine};
 
     if (c == NULL)
         return E_NOMEM;
@@ -176,7 +176,7 @@ int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
     if (!err)
         err = peer_open(&c->peer, &pc, now);
     if (!err)
-        err = sctp_open(&c->sctp, true, now);
+        err = assoc_open(&c->assoc, true, now);
     if (!err)
         err = channels_open(c);
     if (err) {
@@ -197,7 +197,7 @@ void client_free(struct client *c)
         outgoing_fini(&c->outgoing[i]);
     for (uint32_t i = 0; i < SECTION_MAX; i++)
         mem_free(c->incoming[i]);
-    sctp_free(c->sctp);
+    assoc_free(c->assoc);
     peer_free(c->peer);
     ring_fini(&c->queue);
     mem_free(c);
@@ -206,7 +206,7 @@ void client_free(struct client *c)
 static int make_offer(struct client *c, struct str *sdp)
 {
     str_init(sdp, SECTION_OFFER_BYTES_MAX);
-    return sections_offer(&c->sections, &c->local, c->cfg.cert->text, sdp);
+    return sections_offer(&c->sections, &c->local, c->cfg.fingerprint, sdp);
 }
 
 int client_target(struct client *c, struct str *out)
@@ -628,13 +628,13 @@ static void drain_peer(struct client *c, us_t now)
 
     while (peer_event(c->peer, &ev)) {
         if (ev.kind == PEER_EVT_DATA)
-            sctp_input(c->sctp, ev.data, now);
+            assoc_input(c->assoc, ev.data, now);
         if (ev.kind != PEER_EVT_STATE)
             continue;
-        if (ev.state == PEER_CONNECTED && !c->sctp_started) {
-            c->sctp_started = true;
+        if (ev.state == PEER_CONNECTED && !c->assoc_started) {
+            c->assoc_started = true;
             c->report_at = now + REPORT_US;
-            sctp_connect(c->sctp, now);
+            assoc_start(c->assoc, now);
             emit(c, &(struct client_event){.kind = CLIENT_EVT_CONNECTED});
         } else if (ev.state == PEER_FAILED || ev.state == PEER_CLOSED) {
             end(c, "the media connection was lost");
@@ -642,12 +642,12 @@ static void drain_peer(struct client *c, us_t now)
     }
 }
 
-static void drain_sctp(struct client *c, us_t now)
+static void drain_assoc(struct client *c, us_t now)
 {
-    uint8_t buf[SCTP_PACKET_MAX + 64];
+    uint8_t buf[ASSOC_PACKET_MAX + 64];
     struct wr w = wr_of(buf, sizeof buf);
 
-    while (sctp_output(c->sctp, &w)) {
+    while (assoc_output(c->assoc, &w)) {
         (void)peer_send_data(c->peer, wr_done(&w), now); /* SCTP repeats what is lost */
         w = wr_of(buf, sizeof buf);
     }
@@ -666,10 +666,10 @@ bool client_datagram(struct client *c, const struct path *path, uint8_t *p, size
         break;
     case RTP_DEMUX_STUN:
     case RTP_DEMUX_DTLS:
-        if (peer_input(c->peer, path, bytes_of(p, len), tick.now))
+        if (peer_input(c->peer, path, p, len, tick.now))
             c->stats.drops++;
         drain_peer(c, tick.now);
-        drain_sctp(c, tick.now);
+        drain_assoc(c, tick.now);
         break;
     default:
         c->stats.drops++;
@@ -708,9 +708,9 @@ int client_send(struct client *c, uint32_t track, struct bytes payload, uint32_t
 
 int client_send_data(struct client *c, bool reliable, struct bytes packet, us_t now)
 {
-    int err = sctp_send(c->sctp, reliable ? c->reliable_id : c->lossy_id, packet, true);
+    int err = assoc_send(c->assoc, reliable ? c->reliable_id : c->lossy_id, packet, true);
 
-    drain_sctp(c, now);
+    drain_assoc(c, now);
     return err;
 }
 
@@ -811,10 +811,10 @@ void client_tick(struct client *c, struct tick tick)
         report_received(c, tick.now);
     }
     ask_missing(c, tick.now);
-    drain_sctp(c, tick.now);
-    struct sctp_event ev;
-    while (sctp_event(c->sctp, &ev)) {
-        if (ev.kind != SCTP_EVT_MESSAGE)
+    drain_assoc(c, tick.now);
+    struct assoc_event ev;
+    while (assoc_event(c->assoc, &ev)) {
+        if (ev.kind != ASSOC_EVT_MESSAGE)
             continue;
         emit(c, &(struct client_event){
                     .kind = CLIENT_EVT_DATA, .data = ev.data, .reliable = ev.id == c->reliable_id});

@@ -23,7 +23,8 @@
 #include "base/str.h"
 #include "wire/codec.h"
 
-struct cert;
+struct dtls_ctx;    /* crypt/dtls.h */
+struct seal_engine; /* crypt/seal.h */
 struct client;
 
 enum {
@@ -45,7 +46,9 @@ struct client_track {
 struct client_cfg {
     const char *name; /* display name, or NULL: what the token says */
     bool auto_subscribe;
-    const struct cert *cert; /* borrowed for the client's life */
+    struct dtls_ctx *dtls;            /* borrowed for the client's life */
+    const struct seal_engine *engine; /* likewise; NULL: OpenSSL */
+    const char *fingerprint;          /* of the certificate in dtls, as SDP has it; likewise */
     uint64_t seed;
     struct client_track track[CLIENT_TRACKS_MAX];
     uint32_t track_n;

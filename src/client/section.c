@@ -244,6 +244,25 @@ static void answer_attribution(struct section *s, const struct sdp_media *m)
         s->publisher_sid[0] = s->track_sid[0] = '\0';
 }
 
+static void answer_fingerprint(const struct sdp_fingerprint *in, struct cert_fingerprint *out)
+{
+    static const struct {
+        const char *name;
+        enum hash_alg alg;
+    } known[] = {{"sha-1", HASH_SHA1},
+                 {"sha-256", HASH_SHA256},
+                 {"sha-384", HASH_SHA384},
+                 {"sha-512", HASH_SHA512}};
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(known[i].name, in->hash) == 0 && in->digest_len <= sizeof out->digest) {
+            out->alg = known[i].alg;
+            out->n = in->digest_len;
+            memcpy(out->digest, in->digest, in->digest_len);
+        }
+    }
+}
+
 static void answer_transport(const struct sdp_media *m, struct section_transport *t)
 {
     struct peer_remote *r = &t->remote;
@@ -253,12 +272,8 @@ static void answer_transport(const struct sdp_media *m, struct section_transport
     if (!str_copy(r->ufrag, sizeof r->ufrag, bytes_str(m->ice_ufrag)) ||
         !str_copy(r->pwd, sizeof r->pwd, bytes_str(m->ice_pwd)))
         return;
-    if (m->fingerprint_n > 0 && m->fingerprint[0].digest_len <= sizeof r->fingerprint) {
-        r->fingerprint_len = m->fingerprint[0].digest_len;
-        memcpy(r->fingerprint, m->fingerprint[0].digest, r->fingerprint_len);
-        (void)str_copy(r->fingerprint_hash, sizeof r->fingerprint_hash,
-                       bytes_str(m->fingerprint[0].hash)); /* every known name fits */
-    }
+    if (m->fingerprint_n > 0)
+        answer_fingerprint(&m->fingerprint[0], &r->fingerprint);
     t->setup = m->setup == SDP_PASSIVE ? PEER_SETUP_DTLS_CLIENT : PEER_SETUP_DTLS_SERVER;
     for (uint32_t i = 0; i < m->candidate_n && t->candidate_n < SECTION_CANDIDATES_MAX; i++) {
         struct candidate c;
