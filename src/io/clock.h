@@ -1,0 +1,10 @@
+/* io/clock.h - the two clocks of the machine, read here and nowhere else. */
+#ifndef IO_CLOCK_H
+#define IO_CLOCK_H
+
+#include "base/base.h"
+
+/* Monotonic now, and the offset to Unix time. */
+struct tick clock_tick(void);
+
+#endif
