@@ -140,20 +140,21 @@ static int channels_open(struct client *c)
 }
 
 /* ICE credentials are secrets of a sort: real dice (RFC 8445 s15.4). */
-static void credentials_new(struct peer_local *local)
+static int credentials_new(struct peer_local *local)
 {
-    uint8_t dice[24];
+    uint8_t dice[24 + 8];
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    crypt_random(dice, sizeof dice);
+    if (!crypt_random(dice, sizeof dice))
+        return E_LIBRARY;
     for (unsigned i = 0; i < 24; i++)
         local->pwd[i] = alphabet[dice[i] & 63];
     local->pwd[24] = '\0';
-    crypt_random(dice, 8);
     for (unsigned i = 0; i < 8; i++)
-        local->ufrag[i] = alphabet[dice[i] & 63];
+        local->ufrag[i] = alphabet[dice[24 + i] & 63];
     local->ufrag[8] = '\0';
+    return 0;
 }
 
 int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
@@ -166,10 +167,11 @@ int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
     c->cfg = *cfg;
     c->rng = rng_seed(cfg->seed);
     c->ping_at = c->report_at = US_NEVER;
-    credentials_new(&c->local);
+    int err = credentials_new(&c->local);
     pc.local = c->local;
     pc.seed = rng_u64(&c->rng);
-    int err = sections_start(c) ? 0 : E_LIMIT;
+    if (!err)
+        err = sections_start(c) ? 0 : E_LIMIT;
     if (!err)
         err = ring_init(&c->queue, cfg->track_n > 0 ? CLIENT_QUEUE_BYTES : CLIENT_QUEUE_SMALL_BYTES,
                         0);
