@@ -146,8 +146,9 @@ static int credentials_new(struct peer_local *local)
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    if (!crypt_random(dice, sizeof dice))
-        return E_LIBRARY;
+    int err = crypt_random(dice, sizeof dice);
+    if (err)
+        return err;
     for (unsigned i = 0; i < 24; i++)
         local->pwd[i] = alphabet[dice[i] & 63];
     local->pwd[24] = '\0';
