@@ -77,10 +77,10 @@ bool incoming_report(struct incoming *in, us_t now, struct rtcp_report *out)
 
     in->expected_before = expected;
     in->received_before = in->received_n;
-    uint8_t fraction = expected_now > 0 ? (uint8_t)(lost_now * 255 / expected_now) : (uint8_t)0;
+    uint64_t fraction = expected_now > 0 ? lost_now * 255 / expected_now : 0;
     *out = (struct rtcp_report){
         .ssrc = in->ssrc,
-        .fraction_lost = fraction,
+        .fraction_lost = (uint8_t)fraction,
         .lost_n = (int32_t)incoming_lost(in),
         .highest_seq = (uint32_t)(in->highest_seq - (1u << 16)),
         .jitter = in->jitter_q4 >> 4,
