@@ -30,7 +30,8 @@ enum codec {
     CODEC_N,
 };
 
-/* What a payload says about itself; everything else is zero. */
+/* What a payload says about itself; everything else is zero.  Of audio every packet is
+ * key, start and end. */
 struct codec_info {
     bool key;            /* this packet begins (or carries the head of) a key frame */
     bool start_of_frame; /* first packet of a frame (for SVC: of a layer frame) */
