@@ -16,3 +16,8 @@ struct tick clock_tick(void)
 
     return (struct tick){.now = now, .wall_off_us = read_clock(CLOCK_REALTIME) - now};
 }
+
+us_t clock_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}

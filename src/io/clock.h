@@ -6,5 +6,7 @@
 
 /* Monotonic now, and the offset to Unix time. */
 struct tick clock_tick(void);
+/* Monotonic now alone: half the price. */
+us_t clock_now(void);
 
 #endif

@@ -1,0 +1,191 @@
+#include "base/conf.h"
+
+#include "base/test.h"
+
+#include <string.h>
+
+static const char sample[] = "port: 7890\n"
+                             "bind_addresses: ['127.0.0.1']\n"
+                             "keys:\n"
+                             "  APIx: 0123456789012345678901234567890123456789\n"
+                             "rtc:\n"
+                             "  udp_port: 7000-7003\n"
+                             "  tcp_port: 7001\n"
+                             "  node_ip: 203.0.113.9\n"
+                             "  use_external_ip: false\n"
+                             "  congestion_control: {enabled: true, allow_pause: false}\n"
+                             "  pli_throttle: {low_quality: 500ms}\n"
+                             "redis:\n"
+                             "  address: localhost:6379\n"
+                             "room:\n"
+                             "  empty_timeout: 60\n"
+                             "  departure_timeout: 1m30s\n"
+                             "logging: {level: warn, json: true}\n"
+                             "limit: {max_metadata_size: 100}\n"
+                             "turn:\n";
+
+TEST(conf_reads_a_livekit_file)
+{
+    struct conf c;
+
+    conf_init(&c);
+    EXPECT_EQ(conf_yaml(&c, "x.yaml", bytes_str(sample)), 0);
+    EXPECT_EQ(conf_finish(&c), 0);
+    EXPECT_EQ(c.port, 7890);
+    EXPECT_EQ(c.bind.n, 1);
+    EXPECT_EQ(c.key_n, 1);
+    EXPECT_STR(c.key[0].id, "APIx");
+    EXPECT_EQ(c.udp_port.first, 7000);
+    EXPECT_EQ(c.udp_port.last, 7003);
+    EXPECT_EQ(c.node_ip4.ip[3], 9);
+    EXPECT_EQ(c.empty_timeout_s, 60);
+    EXPECT_EQ(c.departure_timeout_s, 90);
+    EXPECT_EQ(c.log_level, LOG_LEVEL_WARN);
+    EXPECT(c.log_json);
+    EXPECT_EQ(c.max_metadata_size, 100);
+    EXPECT_STR(str_text(&c.notice),
+               "x.yaml:10: 'rtc.congestion_control' is read but has no effect in this version\n"
+               "x.yaml:12: 'redis' is read but has no effect in this version\n");
+    conf_fini(&c);
+}
+
+TEST(conf_errors_name_line_and_remedy)
+{
+    static const struct {
+        const char *doc, *error;
+    } bad[] = {
+        {"port: 1\nrtc:\n  tcp_prot: 1\n",
+         "x:3: unknown key 'rtc.tcp_prot'; did you mean 'rtc.tcp_port'? Correct it, or start with "
+         "--disable-strict-config"},
+        {"port: 99999\n", "x:1: 99999 is out of range; give a number from 0 to 65535"},
+        {"port: many\n", "x:1: 'many' is not a number; give one from 0 to 65535"},
+        {"rtc: 5\n", "x:1: 'rtc' is a section; indent its keys below it"},
+        {"rtc:\n  udp_port: 9-3\n",
+         "x:2: the range 9-3 ends before it begins; write the lower port first"},
+        {"rtc:\n  pli_throttle: {low_quality: 5}\n",
+         "x:2: '5' is no duration; write one like 500ms or 1m30s"},
+        {"development: maybe\n", "x:1: 'maybe' is neither true nor false"},
+        {"port:\n  - 1\n", "x:1: 'port' takes a single value"},
+        {"zzzzzzzzzzzzzz: 1\n",
+         "x:1: unknown key 'zzzzzzzzzzzzzz'; remove it, or start with --disable-strict-config"},
+        {"debug_handler_port: 1\n",
+         "x:1: unknown key 'debug_handler_port'; did you mean 'debug_handler.port'? Correct it, or "
+         "start with --disable-strict-config"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct conf c;
+        conf_init(&c);
+        EXPECT(conf_yaml(&c, "x", bytes_str(bad[i].doc)) < 0);
+        EXPECT_STR(c.error, bad[i].error);
+        conf_fini(&c);
+    }
+}
+
+TEST(conf_flags_rule_over_variables_over_the_file)
+{
+    struct conf c;
+    const char *env[] = {"LIVEKIT_RTC_TCP_PORT=2", "LIVEKIT_URL=ws://x", "UDP_PORT=5", "HOME=/", NULL};
+    const char *argv[] = {"server", "--rtc.tcp_port",   "3",     "--udp-port=6-7", "--bind",
+                    "::1",    "--bind=127.0.0.1", "--dev", "--node-ip",      "10.0.0.1"};
+    int at = 1;
+
+    conf_init(&c);
+    EXPECT_EQ(conf_yaml(&c, "x", bytes_str("rtc: {tcp_port: 1}\nbind_addresses: [a, b, c]\n")), 0);
+    EXPECT_EQ(c.tcp_port, 1);
+    EXPECT_EQ(conf_env(&c, env), 0);
+    EXPECT_EQ(c.tcp_port, 2);
+    EXPECT_EQ(c.udp_port.first, 5);
+    while (at < (int)ARRAY_LEN(argv))
+        EXPECT_EQ(conf_flag(&c, ARRAY_LEN(argv), argv, &at), 0);
+    EXPECT_EQ(c.tcp_port, 3);
+    EXPECT_EQ(c.udp_port.last, 7);
+    EXPECT_EQ(c.bind.n, 2);
+    EXPECT_STR(c.bind.text[0], "::1");
+    EXPECT_EQ(conf_finish(&c), 0);
+    EXPECT_STR(c.key[0].id, "devkey");
+    conf_fini(&c);
+}
+
+TEST(conf_flag_errors_suggest)
+{
+    struct conf c;
+    const char *argv[] = {"--udp-prot", "1"};
+    const char *last[] = {"--port"};
+    int at = 0;
+
+    conf_init(&c);
+    EXPECT(conf_flag(&c, 2, argv, &at) < 0);
+    EXPECT_STR(c.error, "sluice: unknown flag '--udp-prot'; did you mean '--udp-port'?");
+    at = 0;
+    EXPECT(conf_flag(&c, 1, last, &at) < 0);
+    EXPECT_STR(c.error, "--port: needs a value; write --port=VALUE");
+    conf_fini(&c);
+}
+
+TEST(conf_keys_come_in_lines_or_lists)
+{
+    struct conf c;
+
+    conf_init(&c);
+    EXPECT_EQ(conf_keys(&c, "k", bytes_str("# mine\na: b\n\"c\": 'd'\n")), 0);
+    EXPECT_EQ(c.key_n, 2);
+    EXPECT_STR(c.key[1].secret, "d");
+    c.key_n = 0;
+    EXPECT_EQ(conf_keys(&c, "k", bytes_str("a: b, c: d e:f")), 0);
+    EXPECT_EQ(c.key_n, 3);
+    EXPECT(conf_keys(&c, "k", bytes_str("a b")) < 0);
+    EXPECT_STR(c.error, "k: no ':' after 'a'; write 'key: secret'");
+    conf_fini(&c);
+}
+
+TEST(conf_without_keys_is_refused_with_the_remedy)
+{
+    struct conf c;
+
+    conf_init(&c);
+    EXPECT(conf_finish(&c) < 0);
+    EXPECT(strstr(c.error, "one of key-file or keys must be provided") != NULL);
+    conf_fini(&c);
+}
+
+TEST(conf_durations_are_those_of_go)
+{
+    static const struct {
+        const char *text;
+        us_t us;
+    } good[] = {
+        {"0", 0}, {"1s", 1000000}, {"500ms", 500000}, {"1m30s", 90000000}, {"1.5h", 5400000000}};
+    us_t us;
+
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        EXPECT(conf_duration(bytes_str(good[i].text), &us));
+        EXPECT_EQ(us, good[i].us);
+    }
+    EXPECT(!conf_duration(bytes_str("5"), &us));
+    EXPECT(!conf_duration(bytes_str(""), &us));
+    EXPECT(!conf_duration(bytes_str("s"), &us));
+    EXPECT(!conf_duration(bytes_str("1..5s"), &us));
+}
+
+TEST(conf_announce_is_an_address_and_port)
+{
+    struct addr a;
+
+    EXPECT(conf_addr(bytes_str("127.0.0.1:99"), &a));
+    EXPECT_EQ(a.port, 99);
+    EXPECT(conf_addr(bytes_str("[::1]:99"), &a));
+    EXPECT_EQ(a.family, 6);
+    EXPECT(!conf_addr(bytes_str("127.0.0.1"), &a));
+    EXPECT(!conf_addr(bytes_str("x:1"), &a));
+}
+
+FUZZ(conf, in)
+{
+    struct conf c;
+
+    conf_init(&c);
+    int err = conf_yaml(&c, "f", in);
+    EXPECT(err <= 0);
+    EXPECT((err == 0) == (c.error[0] == '\0'));
+    conf_fini(&c);
+}

@@ -1,0 +1,48 @@
+/* io/loop.h - one thread's event loop.
+ *
+ * File descriptors, one alarm, wake-ups from other threads and signals, over libuv.  After
+ * each burst of work the loop calls its owner's *round* once: there the owner drains its
+ * machines and sets the alarm to their earliest deadline.  The alarm is an absolute timerfd,
+ * since a uv_timer rounds to milliseconds.
+ *
+ * One thread a loop; only loop_wake() may be called from others.
+ */
+#ifndef IO_LOOP_H
+#define IO_LOOP_H
+
+#include "base/base.h"
+
+struct loop;
+struct loop_watch;
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+
+typedef void loop_fn(void *owner);
+typedef void loop_ready_fn(void *owner, unsigned events); /* LOOP_READ | LOOP_WRITE */
+
+MUST_CHECK int loop_open(struct loop **ret);
+void loop_free(struct loop *l);
+/* Called after every burst of events, and once at the start of loop_run(). */
+void loop_set_round(struct loop *l, loop_fn *round, void *owner);
+/* Runs until loop_stop(). */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+
+/* Reads the clock. */
+struct tick loop_tick(struct loop *l);
+/* Run a round at this instant at the latest; US_NEVER: only when something happens. */
+void loop_alarm(struct loop *l, us_t at);
+
+/* Any thread: run a round soon. */
+void loop_wake(struct loop *l);
+
+MUST_CHECK int loop_watch(struct loop *l, struct loop_watch **ret, int fd, unsigned events,
+                          loop_ready_fn *ready, void *owner);
+void loop_watch_set(struct loop_watch *w, unsigned events);
+/* NULL allowed.  The descriptor may be closed at once. */
+void loop_unwatch(struct loop_watch *w);
+
+/* The signal runs `fn` on the loop's thread. */
+MUST_CHECK int loop_signal(struct loop *l, int signum, loop_fn *fn, void *owner);
+
+#endif
