@@ -25,7 +25,8 @@
 enum {
     ASSOC_MESSAGE_MAX = 65535, /* a=max-message-size that we state */
     ASSOC_CHANNELS_MAX = 64,
-    ASSOC_STREAMS = 2 * ASSOC_CHANNELS_MAX, /* ids 0..127; each side uses one parity */
+    ASSOC_STREAMS =
+        ASSOC_CHANNELS_MAX, /* ids 0..63, one parity each; 112 bytes of usrsctp's per stream */
     ASSOC_QUEUE_MAX = 4 << 20,
     ASSOC_LOSSY_QUEUE_MAX = 1 << 20,
     ASSOC_LABEL_MAX = 64,    /* with NUL */

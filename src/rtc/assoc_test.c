@@ -315,21 +315,22 @@ TEST(closing_a_channel_tells_both_sides_after_its_data)
 
 TEST(many_channels_open_and_close_at_once_and_the_limit_holds)
 {
+    enum { CHANNELS = ASSOC_STREAMS / 2 };
     struct pair p;
-    uint16_t id[ASSOC_CHANNELS_MAX];
+    uint16_t id[CHANNELS];
     struct assoc_channel_cfg cfg = {"x", true, -1};
 
     pair_up(&p);
-    for (int i = 0; i < ASSOC_CHANNELS_MAX; i++)
+    for (int i = 0; i < CHANNELS; i++)
         EXPECT_EQ(assoc_channel_open(p.a, &cfg, &id[i]), 0);
     EXPECT_EQ(assoc_channel_open(p.a, &cfg, &id[0]), E_LIMIT);
     run(&p, 2 * US_PER_SEC);
-    EXPECT_EQ(p.open_n[0], ASSOC_CHANNELS_MAX);
-    EXPECT_EQ(p.open_n[1], ASSOC_CHANNELS_MAX);
-    for (int i = 0; i < ASSOC_CHANNELS_MAX; i++)
+    EXPECT_EQ(p.open_n[0], CHANNELS);
+    EXPECT_EQ(p.open_n[1], CHANNELS);
+    for (int i = 0; i < CHANNELS; i++)
         assoc_channel_close(i % 2 == 0 ? p.a : p.b, (uint16_t)(2 * i));
     run(&p, 10 * US_PER_SEC);
-    EXPECT_EQ(p.closed_n, 2 * ASSOC_CHANNELS_MAX);
+    EXPECT_EQ(p.closed_n, 2 * CHANNELS);
     pair_close(&p);
 }
 
