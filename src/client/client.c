@@ -813,7 +813,8 @@ void client_tick(struct client *c, struct tick tick)
         report_sent(c, tick);
         report_received(c, tick.now);
     }
-    ask_missing(c, tick.now);
+    if (!c->cfg.no_nack)
+        ask_missing(c, tick.now);
     drain_assoc(c, tick.now);
     struct assoc_event ev;
     while (assoc_event(c->assoc, &ev)) {
@@ -831,7 +832,7 @@ us_t client_deadline(const struct client *c)
 
     if (c->ended)
         return peer_deadline(c->peer);
-    for (uint32_t i = 0; i < c->sections.n; i++) {
+    for (uint32_t i = 0; i < c->sections.n && !c->cfg.no_nack; i++) {
         if (c->incoming[i] != NULL)
             at = us_min(at, incoming_nack_deadline(c->incoming[i]));
     }

@@ -46,7 +46,8 @@ struct client_track {
 struct client_cfg {
     const char *name; /* display name, or NULL: what the token says */
     bool auto_subscribe;
-    struct dtls_ctx *dtls;            /* borrowed for the client's life */
+    bool no_nack;          /* never ask for what is missing: a load that samples packets */
+    struct dtls_ctx *dtls; /* borrowed for the client's life */
     const struct seal_engine *engine; /* likewise; NULL: OpenSSL */
     const char *fingerprint;          /* of the certificate in dtls, as SDP has it; likewise */
     uint64_t seed;
