@@ -46,7 +46,7 @@ struct http_msg {
 
 enum http_got {
     HTTP_MORE,    /* all consumed, not whole yet */
-    HTTP_HEAD,    /* the head is there and a body follows: look, then feed the rest */
+    HTTP_BEGUN,   /* the head is there and a body follows: look, then feed the rest */
     HTTP_WHOLE,   /* http_message() is whole: answer, http_next(), feed the rest */
     HTTP_REFUSED, /* final: http_refusal() says what to answer, then close */
 };
@@ -61,18 +61,18 @@ struct http;
 MUST_CHECK int http_open(struct http **ret, enum http_role role);
 void http_free(struct http *h);
 
-/* The ceiling for bodies; at HTTP_HEAD it may be set for this message alone. */
+/* The ceiling for bodies; at HTTP_BEGUN it may be set for this message alone. */
 void http_set_body_max(struct http *h, size_t max);
 
 /* Feeds bytes; *used says how many were taken (all of them on HTTP_MORE).  Call
- * again with the rest after HTTP_HEAD, and after http_next() following HTTP_WHOLE. */
+ * again with the rest after HTTP_BEGUN, and after http_next() following HTTP_WHOLE. */
 enum http_got http_input(struct http *h, struct bytes in, size_t *used);
 /* Responses that end with the connection: the other side has closed. */
 enum http_got http_input_end(struct http *h);
 /* A client says which method its request had: a response to HEAD has no body. */
 void http_expect_head(struct http *h);
 
-/* After HTTP_HEAD (without body) and HTTP_WHOLE; valid until http_next(). */
+/* After HTTP_BEGUN (without body) and HTTP_WHOLE; valid until http_next(). */
 const struct http_msg *http_message(const struct http *h);
 struct http_refusal http_refusal(const struct http *h);
 /* Nothing of a message has come in yet: the connection is idle. */
