@@ -186,7 +186,7 @@ static size_t upgrade_input(struct joiner *j, struct bytes in)
     size_t used = 0;
     enum http_got got = http_input(j->http, in, &used);
 
-    if (got == HTTP_HEAD && http_message(j->http)->upgrade)
+    if (got == HTTP_BEGUN && http_message(j->http)->upgrade)
         got = HTTP_WHOLE;
     if (got == HTTP_REFUSED) {
         stream_lost(j);
