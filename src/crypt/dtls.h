@@ -97,6 +97,7 @@ struct dtls {
     uint8_t alert; /* received, for the event */
     int close_err;
     struct dtls_hs *hs; /* NULL once connected */
+    const struct seal_engine *engine;
     struct seal_key tx, rx;
     uint8_t tx_salt[4], rx_salt[4]; /* implicit half of the nonce (RFC 5288 s3) */
     uint64_t tx_next;               /* 48-bit number of our next epoch-1 record */
@@ -111,6 +112,7 @@ struct dtls {
     struct dtls_srtp_keys srtp;     /* wiped by dtls_fini */
     struct dtls_span app[DTLS_APP_PER_DATAGRAM]; /* opened, not yet drained */
     uint8_t app_n, app_at;
+    uint32_t hs_bytes, hs_records; /* taken in during the handshake, against the limits */
     uint32_t dropped_n; /* records dropped: malformed, unauthenticated, replayed, unexpected */
 };
 
@@ -141,7 +143,11 @@ MUST_CHECK int dtls_srtp_keys(const struct dtls *d, struct dtls_srtp_keys *out);
  * verified; E_TOO_LARGE. */
 MUST_CHECK int dtls_send(struct dtls *d, struct bytes app, struct wr *w);
 
+/* Something else proved that the other side has our last flight (an SRTP packet opened): the copy
+ * of it is released.  A record that opens does the same by itself. */
+void dtls_prove(struct dtls *d);
+
 /* Queue close_notify (when connected) and end; DTLS_EVENT_CLOSED follows with E_CLOSED. */
-void dtls_close(struct dtls *d, us_t now);
+void dtls_close(struct dtls *d);
 
 #endif
