@@ -68,12 +68,13 @@ bool av1_next(struct av1_iter *it, struct av1_element *e)
 
 int av1_obu_read(struct rd *r, struct av1_obu *out)
 {
+    const uint8_t *start = r->p;
     uint8_t b = rd_u8(r), ext = 0;
     struct av1_obu obu = {
         .type = (b >> 3) & 15,
         .has_ext = (b & 4) != 0,
         .has_size = (b & 2) != 0,
-        .header_len = b & 4 ? 2 : 1,
+        .head = {.p = start, .len = b & 4 ? 2 : 1},
     };
 
     if (obu.has_ext)

@@ -47,7 +47,7 @@ struct av1_obu {
     uint8_t type; /* enum av1_obu_type */
     uint8_t tid, sid;
     bool has_ext, has_size;
-    uint8_t header_len; /* 1 or 2, without the size field */
+    struct bytes head; /* 1 or 2 bytes, without the size field */
     struct bytes body;
 };
 
