@@ -12,8 +12,10 @@
  * keeps where it likes (the server: on the control thread).
  *
  * After any call that changes the machine drain peer_output() and peer_event()
- * until both say false, then read peer_deadline().  One thread; no allocation
- * after peer_init() except OpenSSL's during the handshake.
+ * until both say false, then read peer_deadline(); keys come into being while events are
+ * drained.  A DTLS datagram is listened to only from an address that sent an authenticated
+ * check.  One thread; allocates in peer_open(), in the handshake and for each queued data
+ * packet, never for media.
  */
 #ifndef RTC_PEER_H
 #define RTC_PEER_H
@@ -26,7 +28,9 @@
 enum {
     PEER_UFRAG_MAX = 32, /* our own are 8 characters; RFC 8839 allows 256, browsers send 4..8 */
     PEER_PWD_MAX = 64,   /* ours: 24 characters */
-    PEER_DATAGRAM_MAX = 1500,
+    PEER_DATAGRAM_MAX = 1500, /* room that peer_output() needs */
+    PEER_DATA_QUEUE_MAX =
+        64, /* data packets waiting for peer_output(); SCTP repeats what is shed */
 };
 
 enum peer_role {
@@ -42,7 +46,7 @@ enum peer_setup {
 
 enum peer_state {
     PEER_NEW,          /* no authenticated check yet */
-    PEER_CONNECTING,   /* a pair is nominated, DTLS on its way or fingerprint awaited */
+    PEER_CONNECTING,   /* checks or DTLS are on their way, or the fingerprint is awaited */
     PEER_CONNECTED,    /* keys in place and fingerprint verified: media may flow */
     PEER_DISCONNECTED, /* liveness lapsed; comes back to CONNECTED by itself */
     PEER_FAILED,       /* final until an ICE restart (liveness) or for good (DTLS) */
@@ -146,7 +150,8 @@ int peer_open_rtcp(struct peer *p, uint8_t *pkt, size_t *len, us_t now);
 size_t peer_seal_rtp(struct peer *p, struct bytes hdr, struct bytes payload, uint32_t roc,
                      uint8_t *out, size_t cap);
 size_t peer_seal_rtcp(struct peer *p, struct bytes rtcp, uint8_t *out, size_t cap);
-/* One SCTP packet as a DTLS record, for peer_output().  E_STATE before CONNECTED. */
+/* One SCTP packet as a DTLS record, for peer_output().  E_STATE unless CONNECTED or
+ * DISCONNECTED, E_LIMIT when PEER_DATA_QUEUE_MAX wait, E_TOO_LARGE, E_NOMEM. */
 int peer_send_data(struct peer *p, struct bytes sctp, us_t now);
 
 #endif
