@@ -12,6 +12,7 @@
 #include "rtc/assoc.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -358,7 +359,7 @@ static void turn(struct join *j)
     joiner_flush(j->joiner);
 }
 
-int join_run(const struct join_options *o, const volatile bool *stop)
+int join_run(const struct join_options *o, const volatile sig_atomic_t *stop)
 {
     struct join *j = mem_zero(sizeof *j);
 

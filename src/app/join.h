@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+#include <signal.h>
+
 enum { JOIN_FILES_MAX = 8 };
 
 struct join_options {
@@ -26,6 +28,6 @@ struct join_options {
 
 /* Until the session ends, the time is over or *stop becomes true.  Exit code: 0, or 1 with a line
  * on stderr. */
-int join_run(const struct join_options *o, const volatile bool *stop);
+int join_run(const struct join_options *o, const volatile sig_atomic_t *stop);
 
 #endif
