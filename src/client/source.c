@@ -97,7 +97,9 @@ static bool load(struct source *s)
         rewind_file(s);
         if (!read_frame(s, &s->frame, &in_file))
             return false;
-        s->loop_us = before + (s->frame_us > 0 ? s->frame_us : US_PER_SEC / SOURCE_FPS);
+        if (s->kind == SOURCE_IVF) /* the others have moved past their last frame */
+            before += s->frame_us > 0 ? s->frame_us : US_PER_SEC / SOURCE_FPS;
+        s->loop_us = before;
         s->position_us = s->loop_us;
     } else if (s->kind == SOURCE_IVF) {
         s->position_us = us_max(s->loop_us + in_file, before);

@@ -58,7 +58,8 @@ static struct played play(struct source *s, struct recorder *r, us_t us)
             recorder_push(r, &m, now);
             struct bytes b = recorder_take(r);
             EXPECT(file_n + b.len < sizeof file);
-            memcpy(file + file_n, b.p, b.len);
+            if (b.len > 0)
+                memcpy(file + file_n, b.p, b.len);
             file_n += b.len;
             w = wr_of(buf, sizeof buf);
         }

@@ -72,6 +72,19 @@ static int check_obus(struct packetize *p)
     return n > 0 ? 0 : E_MALFORMED;
 }
 
+/* H.264 table 7-1: 5 is a slice of an IDR picture. */
+static bool has_idr(struct bytes frame)
+{
+    struct annexb nals = {.stream = frame};
+    struct bytes nal;
+
+    while (annexb_nal(&nals, &nal)) {
+        if (nal.len > 0 && (nal.p[0] & 31) == 5)
+            return true;
+    }
+    return false;
+}
+
 int packetize_frame(struct packetize *p, struct bytes frame)
 {
     if (frame.len == 0)
@@ -84,11 +97,15 @@ int packetize_frame(struct packetize *p, struct bytes frame)
     p->first = true;
     p->unit = p->next = (struct bytes){0};
     switch (p->codec) {
+    case CODEC_VP8:
+        p->key = (frame.p[0] & 1) == 0; /* RFC 6386 s9.1 */
+        break;
     case CODEC_VP9:
         p->key = vp9_size(frame, &p->width, &p->height);
         break;
     case CODEC_H264:
         p->nals = (struct annexb){.stream = frame};
+        p->key = has_idr(frame);
         p->unit = next_nal(p);
         p->next = next_nal(p);
         if (p->unit.len == 0)
