@@ -1,0 +1,388 @@
+#include "app/worker.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/ring.h"
+#include "io/udp.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { SNAPSHOT_US = US_PER_SEC, RETRY_US = US_PER_MS };
+
+struct worker {
+    struct worker_cfg cfg;
+    struct loop *loop;
+    struct shard *shard;
+    struct udp udp;
+    struct loop_watch *watch4, *watch6;
+    bool readable4, readable6;
+    struct ring commands, events;
+    struct ring *relay_in; /* [worker_n]: from worker i; its writer is worker i */
+    struct wake wake;      /* ours */
+    bool kick;             /* control's: commands since the last knock */
+    bool evt_written;
+    bool evt_held; /* `held` waits for room */
+    struct evt held;
+    uint64_t relay_knock; /* bit i: worker i got records this round */
+    us_t snapshot_at;
+    _Atomic uint64_t counters[SHARD_COUNTER_N];
+    atomic_bool stopping;
+    pthread_t thread;
+    bool started;
+};
+
+/* ---- out of the shard ---- */
+
+static bool put_event(struct worker *w, const struct evt *ev)
+{
+    uint32_t len = evt_len(ev);
+    void *p = ring_reserve(&w->events, len, evt_urgent(ev));
+
+    if (p == NULL)
+        return false;
+    memcpy(p, ev, len);
+    ring_commit(&w->events);
+    w->evt_written = true;
+    return true;
+}
+
+static void drain_events(struct worker *w)
+{
+    if (w->evt_held) {
+        if (!put_event(w, &w->held))
+            return;
+        w->evt_held = false;
+    }
+    while (shard_event(w->shard, &w->held)) {
+        if (put_event(w, &w->held) || !evt_urgent(&w->held))
+            continue; /* statistics and SCTP packets may be lost: both repeat themselves */
+        w->evt_held = true;
+        return;
+    }
+}
+
+static void drain_relay(struct worker *w)
+{
+    struct bytes record;
+    uint8_t to;
+
+    while (shard_relay_output(w->shard, &to, &record)) {
+        assert(to < w->cfg.worker_n && to != w->cfg.index);
+        struct ring *r = &w->cfg.all[to]->relay_in[w->cfg.index];
+        void *p = ring_reserve(r, (uint32_t)record.len, false);
+        if (p == NULL) {
+            shard_relay_shed(w->shard);
+            continue;
+        }
+        memcpy(p, record.p, record.len);
+        ring_commit(r);
+        w->relay_knock |= 1ull << to;
+    }
+}
+
+static void drain(struct worker *w)
+{
+    struct tx *tx = shard_tx(w->shard);
+
+    if (!tx_empty(tx)) {
+        udp_send(&w->udp, tx);
+        tx_clear(tx);
+    }
+    drain_relay(w);
+    drain_events(w);
+}
+
+/* ---- into the shard ---- */
+
+/* True when the socket may hold more. */
+static bool receive(struct worker *w, int fd)
+{
+    struct pkt *batch[UDP_BATCH];
+    unsigned lent = shard_lend(w->shard, batch, UDP_BATCH);
+
+    if (lent == 0)
+        return false; /* the slab is at its ceiling: the kernel's buffer sheds */
+    unsigned n = udp_recv_batch(&w->udp, fd, batch, lent);
+    shard_input(w->shard, batch, lent, loop_tick(w->loop));
+    drain(w);
+    return n == lent;
+}
+
+static bool receive_all(struct worker *w)
+{
+    for (int i = 0; i < WORKER_BATCHES && (w->readable4 || w->readable6); i++) {
+        if (w->readable4)
+            w->readable4 = receive(w, w->udp.fd4);
+        if (w->readable6)
+            w->readable6 = receive(w, w->udp.fd6);
+    }
+    return w->readable4 || w->readable6;
+}
+
+static void take_commands(struct worker *w, struct tick tick)
+{
+    for (int i = 0; i < WORKER_COMMANDS; i++) {
+        struct cmd c;
+        struct bytes b = ring_peek(&w->commands);
+        if (b.p == NULL)
+            break;
+        assert(b.len <= sizeof c);
+        memcpy(&c, b.p, b.len);
+        ring_release(&w->commands);
+        shard_command(w->shard, &c, tick);
+        drain(w);
+    }
+}
+
+static void take_relayed(struct worker *w, struct tick tick)
+{
+    for (uint8_t from = 0; from < w->cfg.worker_n; from++) {
+        for (int i = 0; i < WORKER_COMMANDS && from != w->cfg.index; i++) {
+            struct bytes b = ring_peek(&w->relay_in[from]);
+            if (b.p == NULL)
+                break;
+            shard_relay_input(w->shard, b, tick);
+            ring_release(&w->relay_in[from]);
+            if (i % 32 == 31)
+                drain(w); /* the send arena holds a few batches, not all of a ring */
+        }
+    }
+    drain(w);
+}
+
+static bool input_waits(const struct worker *w)
+{
+    if (!ring_empty(&w->commands))
+        return true;
+    for (uint8_t from = 0; from < w->cfg.worker_n; from++) {
+        if (from != w->cfg.index && !ring_empty(&w->relay_in[from]))
+            return true;
+    }
+    return false;
+}
+
+static void knock_others(struct worker *w)
+{
+    if (w->evt_written)
+        wake_knock(w->cfg.control);
+    w->evt_written = false;
+    for (uint8_t to = 0; w->relay_knock != 0; to++, w->relay_knock >>= 1) {
+        if (w->relay_knock & 1)
+            wake_knock(&w->cfg.all[to]->wake);
+    }
+}
+
+static void snapshot(struct worker *w, us_t now)
+{
+    uint64_t counters[SHARD_COUNTER_N];
+
+    if (now < w->snapshot_at)
+        return;
+    w->snapshot_at = now + SNAPSHOT_US;
+    shard_counters(w->shard, counters);
+    for (int i = 0; i < SHARD_COUNTER_N; i++)
+        atomic_store_explicit(&w->counters[i], counters[i], memory_order_relaxed);
+}
+
+/* Everything that is due, then the alarm for what comes next. */
+static void round_of(void *owner)
+{
+    struct worker *w = owner;
+
+    wake_up(&w->wake);
+    if (atomic_load_explicit(&w->stopping, memory_order_relaxed)) {
+        loop_stop(w->loop);
+        return;
+    }
+    bool more = receive_all(w);
+    struct tick tick = loop_tick(w->loop);
+    take_commands(w, tick);
+    take_relayed(w, tick);
+    if (shard_deadline(w->shard) <= tick.now) {
+        shard_tick(w->shard, tick);
+        drain(w);
+    }
+    drain_events(w); /* what was held */
+    knock_others(w);
+    snapshot(w, tick.now);
+
+    us_t at = shard_deadline(w->shard);
+    if (w->evt_held)
+        at = us_min(at, tick.now + RETRY_US);
+    if (at != US_NEVER)
+        at = us_min(at, w->snapshot_at);
+    wake_sleep(&w->wake);
+    if (more || input_waits(w)) {
+        wake_up(&w->wake);
+        at = tick.now; /* poll without sleeping, then go on */
+    }
+    loop_alarm(w->loop, at);
+}
+
+static void on_readable4(void *owner, unsigned events UNUSED)
+{
+    ((struct worker *)owner)->readable4 = true;
+}
+
+static void on_readable6(void *owner, unsigned events UNUSED)
+{
+    ((struct worker *)owner)->readable6 = true;
+}
+
+/* ---- life ---- */
+
+static int open_rings(struct worker *w)
+{
+    int err = ring_init(&w->commands, WORKER_CMD_RING_BYTES, WORKER_RESERVE_BYTES);
+
+    if (err == 0)
+        err = ring_init(&w->events, WORKER_EVT_RING_BYTES, WORKER_RESERVE_BYTES);
+    w->relay_in = mem_array(w->cfg.worker_n, sizeof *w->relay_in);
+    if (w->relay_in == NULL)
+        return E_NOMEM;
+    for (uint8_t from = 0; from < w->cfg.worker_n && err == 0; from++) {
+        if (from != w->cfg.index)
+            err = ring_init(&w->relay_in[from], WORKER_RELAY_RING_BYTES, 0);
+    }
+    return err;
+}
+
+int worker_open(struct worker **ret, const struct worker_cfg *cfg)
+{
+    struct worker *w = mem_zero(sizeof *w);
+
+    assert(cfg->worker_n <= WORKER_MAX && cfg->index < cfg->worker_n);
+    if (w == NULL)
+        return E_NOMEM;
+    w->cfg = *cfg;
+    w->udp.fd4 = w->udp.fd6 = -1;
+    int err = udp_open(&w->udp, cfg->udp_port);
+    if (err == 0)
+        err = open_rings(w);
+    if (err == 0)
+        err = loop_open(&w->loop);
+    if (err == 0) {
+        w->wake.loop = w->loop;
+        struct shard_cfg sc = {.index = cfg->index, .cert = cfg->cert, .seed = cfg->seed};
+        err = shard_open(&w->shard, &sc);
+    }
+    if (err == 0 && w->udp.fd4 >= 0)
+        err = loop_watch(w->loop, &w->watch4, w->udp.fd4, LOOP_READ, on_readable4, w);
+    if (err == 0 && w->udp.fd6 >= 0)
+        err = loop_watch(w->loop, &w->watch6, w->udp.fd6, LOOP_READ, on_readable6, w);
+    if (err < 0) {
+        worker_free(w);
+        return err;
+    }
+    loop_set_round(w->loop, round_of, w);
+    *ret = w;
+    return 0;
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker *w = arg;
+
+    loop_run(w->loop);
+    return NULL;
+}
+
+int worker_start(struct worker *w)
+{
+    sigset_t all, before;
+    char name[16];
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are control's */
+    int err = -pthread_create(&w->thread, NULL, thread_main, w);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err < 0)
+        return err;
+    w->started = true;
+    (void)snprintf(name, sizeof name, "media-%u", w->cfg.index);
+    (void)pthread_setname_np(w->thread, name); /* for top(1) only */
+    return 0;
+}
+
+void worker_stop(struct worker *w)
+{
+    if (w == NULL || !w->started)
+        return;
+    atomic_store(&w->stopping, true);
+    loop_wake(w->loop);
+    (void)pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    assert(!w->started);
+    loop_unwatch(w->watch4);
+    loop_unwatch(w->watch6);
+    udp_close(&w->udp);
+    if (w->shard != NULL)
+        shard_free(w->shard);
+    loop_free(w->loop);
+    ring_fini(&w->commands);
+    ring_fini(&w->events);
+    for (uint8_t from = 0; w->relay_in != NULL && from < w->cfg.worker_n; from++)
+        ring_fini(&w->relay_in[from]);
+    mem_free(w->relay_in);
+    mem_free(w);
+}
+
+uint16_t worker_port(const struct worker *w)
+{
+    return w->udp.port;
+}
+
+/* ---- control's side ---- */
+
+bool worker_command(struct worker *w, const struct cmd *c)
+{
+    uint32_t len = cmd_len(c);
+    void *p = ring_reserve(&w->commands, len, cmd_urgent(c));
+
+    if (p == NULL)
+        return false;
+    memcpy(p, c, len);
+    ring_commit(&w->commands);
+    w->kick = true;
+    return true;
+}
+
+void worker_kick(struct worker *w)
+{
+    if (!w->kick)
+        return;
+    w->kick = false;
+    wake_knock(&w->wake);
+}
+
+bool worker_event(struct worker *w, struct evt *out)
+{
+    struct bytes b = ring_peek(&w->events);
+
+    if (b.p == NULL)
+        return false;
+    assert(b.len <= sizeof *out);
+    memcpy(out, b.p, b.len);
+    ring_release(&w->events);
+    return true;
+}
+
+bool worker_has_events(const struct worker *w)
+{
+    return !ring_empty(&w->events);
+}
+
+void worker_counters(const struct worker *w, uint64_t out[SHARD_COUNTER_N])
+{
+    for (int i = 0; i < SHARD_COUNTER_N; i++)
+        out[i] = atomic_load_explicit(&w->counters[i], memory_order_relaxed);
+}
