@@ -16,7 +16,7 @@
 #include "sfu/cmd.h"
 #include "wire/http.h"
 
-enum { NODE_SHARDS_MAX = 64, NODE_KEYS_MAX = 64, NODE_CANDIDATES_MAX = 16 };
+enum { NODE_SHARDS_MAX = 64, NODE_KEYS_MAX = 64, NODE_CANDIDATES_MAX = 16 /* of one shard */ };
 
 struct node;
 
@@ -45,7 +45,7 @@ struct node_cfg {
     uint32_t key_n;
     uint32_t shard_n;
     uint32_t peers_per_shard_soft; /* newcomers of a room go to another shard past this; 0: 400 */
-    struct node_candidate candidate[NODE_CANDIDATES_MAX * 2];
+    struct node_candidate candidate[NODE_SHARDS_MAX * 4];
     uint32_t candidate_n;
     struct bytes fingerprint; /* SHA-256 of the DTLS certificate, 32 bytes */
     const char *version;      /* advertised server version; livekit-server.md 3.3 */

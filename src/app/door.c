@@ -32,11 +32,11 @@ struct conn {
     struct str rest; /* bytes behind the request that is being answered */
     struct addr from;
     enum conn_state state;
-    bool known; /* the node has heard of it */
-    bool doomed; /* freed at the next door_tick() */
-    bool resume; /* answered: goes on with `rest` at the next door_tick() */
-    bool closing; /* our close frame is queued */
-    us_t resume_due; /* the deadline that `resume` displaced */
+    bool known;         /* the node has heard of it */
+    bool doomed;        /* freed at the next door_tick() */
+    bool resume;        /* answered: goes on with `rest` at the next door_tick() */
+    bool closing;       /* our close frame is queued */
+    us_t resume_due;    /* the deadline that `resume` displaced */
     uint64_t sent_seen; /* tcp_sent_bytes() when `due` was set for a stalled reader */
 };
 
@@ -53,7 +53,8 @@ struct door {
 
 static const char full_text[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-    "Retry-After: 5\r\nContent-Length: 51\r\n\r\nthis server has as many connections as it can take\n";
+    "Retry-After: 5\r\nContent-Length: 51\r\n\r\nthis server has as many connections as it can "
+    "take\n";
 
 static us_t now_of(const struct door *d)
 {
@@ -200,12 +201,28 @@ static bool serve_page(struct conn *c, const struct http_msg *m)
     (void)snprintf(headers, sizeof headers,
                    "ETag: %s\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n",
                    p->etag);
-    conn_answer(c, &(struct answer){.status = same ? 304 : 200,
-                                    .type = p->type,
-                                    .headers = headers,
-                                    .body = same ? (struct bytes){0}
-                                                 : bytes_of(p->start, (size_t)(p->end - p->start))});
+    conn_answer(c,
+                &(struct answer){.status = same ? 304 : 200,
+                                 .type = p->type,
+                                 .headers = headers,
+                                 .body = same ? (struct bytes){0}
+                                              : bytes_of(p->start, (size_t)(p->end - p->start))});
     return true;
+}
+
+static void answer_locally(struct conn *c, const struct http_msg *m)
+{
+    struct door *d = c->door;
+    struct str body;
+
+    str_init(&body, 1 << 20);
+    int status = d->cfg.local(d->cfg.local_owner, m, &body);
+    const char *ask = status == 401 ? "WWW-Authenticate: Basic realm=\"metrics\"\r\n" : NULL;
+    conn_answer(c, &(struct answer){.status = status,
+                                    .type = "text/plain; version=0.0.4",
+                                    .headers = ask,
+                                    .body = str_bytes(&body)});
+    str_fini(&body);
 }
 
 /* A whole request is there. */
@@ -214,6 +231,10 @@ static void conn_request(struct conn *c)
     const struct http_msg *m = http_message(c->http);
     struct door *d = c->door;
 
+    if (d->cfg.node == NULL) {
+        answer_locally(c, m);
+        return;
+    }
     if (http_is_preflight(m)) {
         conn_answer(c, &(struct answer){.status = 204});
         return;
@@ -577,6 +598,18 @@ uint64_t door_refused(const struct door *d)
     for (uint32_t i = 0; i < d->listener_n; i++)
         n += tcp_listener_refused(d->listener[i]);
     return n;
+}
+
+void door_finish(struct door *d)
+{
+    uint32_t at = 0;
+    void *v;
+
+    while (map_next(&d->conns, &at, NULL, &v)) {
+        struct conn *c = v;
+        if (c->state == CONN_HTTP && tcp_queued_bytes(c->tcp) == 0)
+            conn_doom(c);
+    }
 }
 
 bool door_busy(const struct door *d)

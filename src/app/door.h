@@ -11,6 +11,7 @@
 
 #include "api/node.h"
 #include "base/base.h"
+#include "base/str.h"
 #include "io/loop.h"
 
 enum {
@@ -26,12 +27,16 @@ enum {
 
 struct door;
 
+/* Answers every request of a door without a node: appends to body, returns the status. */
+typedef int door_local_fn(void *owner, const struct http_msg *m, struct str *body);
+
 struct door_cfg {
     struct loop *loop;
-    struct node *node;
+    struct node *node; /* NULL: `local` answers */
+    door_local_fn *local;
+    void *local_owner;
     uint32_t connections_max;
     size_t body_bytes_max;
-    size_t message_bytes_max;
     bool pages;
     uint64_t seed;
 };
@@ -49,6 +54,8 @@ void door_tick(struct door *d, struct tick tick);
 us_t door_deadline(const struct door *d);
 uint32_t door_connections(const struct door *d);
 uint64_t door_refused(const struct door *d);
+/* Stopping: every connection is ended once what waits for it is written. */
+void door_finish(struct door *d);
 /* Bytes still wait to be written to somebody. */
 bool door_busy(const struct door *d);
 

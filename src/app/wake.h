@@ -21,7 +21,8 @@ struct wake {
 static inline void wake_knock(struct wake *w)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&w->asleep, memory_order_relaxed) && atomic_exchange(&w->asleep, false))
+    if (atomic_load_explicit(&w->asleep, memory_order_relaxed) &&
+        atomic_exchange(&w->asleep, false))
         loop_wake(w->loop);
 }
 

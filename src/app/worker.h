@@ -35,8 +35,8 @@ struct worker_cfg {
     uint16_t udp_port; /* 0: any */
     uint64_t seed;
     const struct cert *cert;
-    struct worker *const *all;   /* [worker_n], filled before the first worker_start() */
-    struct wake *control; /* knocked when there are events */
+    struct worker *const *all; /* [worker_n], filled before the first worker_start() */
+    struct wake *control;      /* knocked when there are events */
 };
 
 /* -errno of the port, or E_*. */

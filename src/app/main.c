@@ -1,0 +1,183 @@
+#include "app/command.h"
+
+#include <stdio.h>
+
+static int command_help(const struct command_args *a);
+static int command_version(const struct command_args *a);
+static int command_list_nodes(const struct command_args *a);
+
+#define WHERE                                                                                      \
+    "  --url URL             the server (LIVEKIT_URL, ws://localhost:7880)\n"                      \
+    "  --api-key, --api-secret  (LIVEKIT_API_KEY, LIVEKIT_API_SECRET; else the data "              \
+    "directory's)\n"                                                                               \
+    "  --dev                 key devkey, secret 'secret'\n"
+
+static const struct command commands[] = {
+    {"up", command_up, "everything on this machine, with keys made at first start",
+     "sluice up [flags of `sluice server`]\n"
+     "Starts the server, prints one screen, stops with Ctrl-C.\n"
+     "  --data-dir DIR        keys and data (~/.local/share/sluice)\n"},
+    {"server", command_server, "rooms and media, configured like livekit-server",
+     "sluice server [--config FILE] [flags]\n"
+     "  --config FILE         a livekit-server YAML file\n"
+     "  --config-body TEXT    the same as text (LIVEKIT_CONFIG)\n"
+     "  --disable-strict-config  unknown keys are only reported\n"},
+    {"token", command_token, "make an access token",
+     "sluice token create --room NAME --identity NAME [flags]\n"
+     "  --join --create --list --admin --record --ingress-admin   grants (join when a room is "
+     "named)\n"
+     "  --name --metadata --attribute KEY=VALUE --kind TEXT       about the participant\n"
+     "  --no-publish --no-subscribe --no-data --hidden --recorder --agent\n"
+     "  --source camera|microphone|screen_share|screen_share_audio  may be repeated\n"
+     "  --update-own-metadata --valid-for 6h\n" WHERE},
+    {"room", command_room, "list, create, change and end rooms and participants",
+     "sluice room VERB ...; without a verb it lists them\n" WHERE},
+    {"create-room", command_create_room, "make a room and a token to join it",
+     "sluice create-room [NAME] [--identity NAME]\n"
+     "Prints one JSON object: sid, name, node_ip, creation_time, token.\n" WHERE},
+    {"generate-keys", command_generate_keys, "print a new API key and secret",
+     "sluice generate-keys\n"},
+    {"ports", command_ports, "print the ports that a firewall must open",
+     "sluice ports [flags of `sluice server`]\n"},
+    {"list-nodes", command_list_nodes, NULL, "sluice list-nodes\n"},
+    {"help", command_help, "explain a command", "sluice help [COMMAND]\n"},
+    {"version", command_version, "print the version", "sluice version\n"},
+};
+
+static const struct command *find_command(const char *name)
+{
+    /* Other spellings of the originals' command lines. */
+    static const struct {
+        const char *theirs, *ours;
+    } same[] = {{"--version", "version"},
+                {"-v", "version"},
+                {"--help", "help"},
+                {"-h", "help"},
+                {"help-verbose", "help"},
+                {"create-token", "token"},
+                {"create-join-token", "token"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        if (strcmp(same[i].theirs, name) == 0)
+            name = same[i].ours;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *words[ARRAY_LEN(commands)];
+
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        words[i] = commands[i].name;
+    const char *near = conf_nearest(name, words, ARRAY_LEN(commands));
+    if (near != NULL)
+        (void)fprintf(stderr, "sluice: unknown command '%.60s'; did you mean '%s'?\n", name, near);
+    else
+        (void)fprintf(stderr, "sluice: unknown command '%.60s'; `sluice help` lists them\n", name);
+    return COMMAND_MISUSED;
+}
+
+static void print_server_flags(void)
+{
+    const char *flag, *argument, *help;
+    uint32_t at = 0;
+
+    while (conf_help(&at, &flag, &argument, &help)) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "--%s %s", flag, argument);
+        (void)printf("  %-21s %s\n", left, help);
+    }
+    (void)printf("Every key of the file is a flag too: --rtc.tcp_port=7881, and a variable:\n"
+                 "LIVEKIT_RTC_TCP_PORT.\n");
+}
+
+static int command_help(const struct command_args *a)
+{
+    if (a->argc > 0) {
+        const struct command *c = find_command(a->argv[0]);
+        if (c == NULL)
+            return unknown_command(a->argv[0]);
+        (void)printf("%s", c->usage);
+        if (c->run == command_server)
+            print_server_flags();
+        if (c->run == command_room)
+            return command_room(&(struct command_args){.envp = a->envp});
+        return COMMAND_OK;
+    }
+    (void)printf("usage: sluice COMMAND [flags]\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (commands[i].summary != NULL)
+            (void)printf("  %-15s %s\n", commands[i].name, commands[i].summary);
+    }
+    (void)printf("\n`sluice help COMMAND` says more.\n");
+    return COMMAND_OK;
+}
+
+static int command_version(const struct command_args *a UNUSED)
+{
+    (void)printf("sluice %s\n", SLUICE_VERSION);
+    return COMMAND_OK;
+}
+
+static int command_list_nodes(const struct command_args *a UNUSED)
+{
+    return command_failed("list-nodes", "nodes share their state through Redis, which this version "
+                                        "does not use: there is only this one");
+}
+
+static bool is_name(const char *argv0, const char *name)
+{
+    const char *slash = strrchr(argv0, '/');
+
+    return strcmp(slash != NULL ? slash + 1 : argv0, name) == 0;
+}
+
+/* Executables of the originals that this version has no part for. */
+static int absent_part(const char *argv0)
+{
+    static const char *const absent[] = {"ingress", "egress", "lightspeed-webrtc", "itg-webrtc",
+                                         "lightspeed-ingest"};
+
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
+        if (is_name(argv0, absent[i])) {
+            (void)fprintf(stderr, "%s: this version of sluice has rooms only; see `sluice help`\n",
+                          absent[i]);
+            return COMMAND_MISUSED;
+        }
+    }
+    return COMMAND_OK;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+    struct command_args a = {.argc = argc - 1,
+                             .argv = (const char *const *)(argv + 1),
+                             .envp = (const char *const *)envp};
+
+    if (argc < 1)
+        return COMMAND_MISUSED;
+    int ret = absent_part(argv[0]);
+    if (ret != COMMAND_OK)
+        return ret;
+    /* As livekit-server, flags alone mean the server. */
+    if (is_name(argv[0], "livekit-server") &&
+        (a.argc == 0 || (a.argv[0][0] == '-' && find_command(a.argv[0]) == NULL)))
+        return command_server(&a);
+    if (a.argc == 0) {
+        (void)command_help(&a);
+        return COMMAND_MISUSED;
+    }
+    const struct command *c = find_command(a.argv[0]);
+    if (c == NULL)
+        return unknown_command(a.argv[0]);
+    a.argc--;
+    a.argv++;
+    if (a.argc == 1 && strcmp(a.argv[0], "--help") == 0)
+        return command_help(&(struct command_args){.argc = 1, .argv = &c->name, .envp = a.envp});
+    return c->run(&a);
+}

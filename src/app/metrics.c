@@ -1,0 +1,82 @@
+#include "app/metrics.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void add(struct str *s, const char *name, const char *type, const char *labels, uint64_t v)
+{
+    if (type != NULL)
+        str_printf(s, "# TYPE %s %s\n", name, type);
+    str_printf(s, "%s%s %llu\n", name, labels, (unsigned long long)v);
+}
+
+static void add_packets(struct str *s, const uint64_t *c)
+{
+    add(s, "livekit_packet_total", "counter", "{direction=\"incoming\",transmission=\"initial\"}",
+        c[SHARD_RX_PACKETS]);
+    add(s, "livekit_packet_total", NULL, "{direction=\"outgoing\",transmission=\"initial\"}",
+        c[SHARD_TX_PACKETS] - c[SHARD_TX_RTX]);
+    add(s, "livekit_packet_total", NULL, "{direction=\"outgoing\",transmission=\"retransmit\"}",
+        c[SHARD_TX_RTX]);
+    add(s, "livekit_packet_bytes", "counter", "{direction=\"incoming\",transmission=\"initial\"}",
+        c[SHARD_RX_BYTES]);
+    add(s, "livekit_packet_bytes", NULL, "{direction=\"outgoing\",transmission=\"initial\"}",
+        c[SHARD_TX_BYTES]);
+    add(s, "livekit_nack_total", "counter", "{direction=\"incoming\"}", c[SHARD_NACK_IN]);
+    add(s, "livekit_nack_total", NULL, "{direction=\"outgoing\"}", c[SHARD_NACK_OUT]);
+    add(s, "livekit_pli_total", "counter", "{direction=\"incoming\"}", c[SHARD_PLI_IN]);
+    add(s, "livekit_pli_total", NULL, "{direction=\"outgoing\"}", c[SHARD_PLI_OUT]);
+}
+
+static void add_drops(struct str *s, const uint64_t *c)
+{
+    static const struct {
+        enum shard_counter counter;
+        const char *reason;
+    } drops[] = {
+        {SHARD_DROP_UNKNOWN_PEER, "unknown_peer"},
+        {SHARD_DROP_MALFORMED, "malformed"},
+        {SHARD_DROP_UNAUTHENTICATED, "unauthenticated"},
+        {SHARD_DROP_REPLAYED, "replayed"},
+        {SHARD_DROP_UNKNOWN_SSRC, "unknown_ssrc"},
+        {SHARD_DROP_OVERSIZED, "oversized"},
+        {SHARD_DROP_STATE, "state"},
+        {SHARD_SHED_TX_FULL, "tx_full"},
+        {SHARD_SHED_RELAY_FULL, "relay_full"},
+        {SHARD_STALE_COMMAND, "stale_command"},
+        {SHARD_EVENT_LOST, "event_lost"},
+    };
+    char labels[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(drops); i++) {
+        (void)snprintf(labels, sizeof labels, "{reason=\"%s\"}", drops[i].reason);
+        add(s, "sluice_dropped_total", i == 0 ? "counter" : NULL, labels, c[drops[i].counter]);
+    }
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%*u %lu", &pages) != 1)
+        pages = 0;
+    (void)fclose(f); /* read only */
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void metrics_add(struct str *s, const uint64_t shard[SHARD_COUNTER_N], uint32_t connections,
+                 uint64_t refused)
+{
+    add_packets(s, shard);
+    add_drops(s, shard);
+    add(s, "sluice_peers", "gauge", "", shard[SHARD_PEERS]);
+    add(s, "sluice_tracks", "gauge", "", shard[SHARD_TRACKS]);
+    add(s, "sluice_subscriptions", "gauge", "", shard[SHARD_SUBS]);
+    add(s, "sluice_packet_slots_used", "gauge", "", shard[SHARD_PKTS_USED]);
+    add(s, "sluice_http_connections", "gauge", "", connections);
+    add(s, "sluice_http_refused_total", "counter", "", refused);
+    add(s, "process_resident_memory_bytes", "gauge", "", resident_bytes());
+}

@@ -1,0 +1,106 @@
+#include "app/offer.h"
+
+#include "io/net.h"
+
+static bool in_list(const struct conf_list *list, const char *text)
+{
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (strcmp(list->text[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "10.0.0.0/8", or a single address. */
+static bool in_cidr(const char *cidr, const struct addr *a)
+{
+    const char *slash = strchr(cidr, '/');
+    size_t n = slash != NULL ? (size_t)(slash - cidr) : strlen(cidr);
+    struct addr net;
+    uint64_t bits;
+
+    if (!addr_parse_ip(&net, bytes_of(cidr, n), 0) || net.family != a->family)
+        return false;
+    uint64_t all = net.family == 4 ? 32 : 128;
+    if (slash == NULL)
+        bits = all;
+    else if (!str_to_u64(bytes_str(slash + 1), all, &bits))
+        return false;
+    for (uint64_t i = 0; i < bits; i++) {
+        uint8_t mask = (uint8_t)(0x80 >> (i % 8));
+        if ((net.ip[i / 8] & mask) != (a->ip[i / 8] & mask))
+            return false;
+    }
+    return true;
+}
+
+static bool in_cidrs(const struct conf_list *list, const struct addr *a)
+{
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (in_cidr(list->text[i], a))
+            return true;
+    }
+    return false;
+}
+
+static bool admitted(const struct conf *c, const struct net_interface *n, bool loopback)
+{
+    if (n->link_local || (n->loopback && !loopback))
+        return false;
+    if (in_list(&c->interfaces_exclude, n->name) || in_cidrs(&c->ips_exclude, &n->addr))
+        return false;
+    if (c->interfaces_include.n > 0 && !in_list(&c->interfaces_include, n->name))
+        return false;
+    if (c->ips_include.n > 0 && !in_cidrs(&c->ips_include, &n->addr))
+        return false;
+    if (n->addr.family == 4 && c->node_ip4.family != 0)
+        return false; /* replaced */
+    return n->addr.family != 6 || c->node_ip6.family == 0;
+}
+
+/* The addresses, IPv4 first: what most clients reach soonest. */
+static uint32_t collect(const struct conf *c, struct addr *out, uint32_t max)
+{
+    struct net_interface list[NET_INTERFACES_MAX];
+    uint32_t found = net_interfaces(list, NET_INTERFACES_MAX);
+    bool loopback = c->enable_loopback_candidate || c->dev;
+    uint32_t n = 0;
+
+    if (c->node_ip4.family != 0 && n < max)
+        out[n++] = c->node_ip4;
+    if (c->node_ip6.family != 0 && n < max)
+        out[n++] = c->node_ip6;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int family = 4; family <= 6; family += 2) {
+            for (uint32_t i = 0; i < found && n < max; i++) {
+                if (list[i].addr.family == family && admitted(c, &list[i], loopback))
+                    out[n++] = list[i].addr;
+            }
+        }
+        if (n > 0)
+            break;
+        loopback = true; /* a machine without a network still serves itself */
+    }
+    return n;
+}
+
+uint32_t offer_candidates(const struct conf *conf, const uint16_t *udp_port, uint32_t worker_n,
+                          struct node_candidate *out, uint32_t max)
+{
+    struct addr addr[NODE_CANDIDATES_MAX];
+    uint32_t addr_n = u32_min(max / worker_n, NODE_CANDIDATES_MAX), n = 0;
+
+    if (conf->announce.family != 0) {
+        /* One forwarded port leads to one worker. */
+        out[0] = (struct node_candidate){.shard = 0, .addr = conf->announce};
+        return 1;
+    }
+    addr_n = collect(conf, addr, addr_n);
+    for (uint32_t w = 0; w < worker_n; w++) {
+        for (uint32_t i = 0; i < addr_n; i++) {
+            out[n] = (struct node_candidate){.shard = (uint8_t)w, .addr = addr[i]};
+            out[n++].addr.port = udp_port[w];
+        }
+    }
+    return n;
+}

@@ -1,0 +1,508 @@
+#include "app/server.h"
+
+#include "app/door.h"
+#include "app/metrics.h"
+#include "app/offer.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "crypt/cert.h"
+#include "crypt/crypt.h"
+#include "io/clock.h"
+#include "io/net.h"
+#include "wire/http.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { ROUNDS_MAX = 8, EVENTS_PER_ROUND = 4096, BLOCKED_RETRY_US = US_PER_MS };
+
+struct server {
+    const struct conf *conf;
+    const struct server_hooks *hooks;
+    char *error;
+    struct loop *loop;
+    struct wake wake;
+    struct cert *cert;
+    struct worker *worker[WORKER_MAX];
+    uint32_t worker_n;
+    struct node *node;
+    struct door *door, *metrics_door;
+    struct node_cfg node_cfg;
+    struct server_ready ready;
+    bool blocked; /* a command found its ring full this round */
+    bool stopping;
+    us_t stop_at;
+    uint64_t seed;
+};
+
+static int refuse(struct server *s, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static int refuse(struct server *s, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(s->error, SERVER_ERROR_MAX, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+/* ---- the round of the control thread ---- */
+
+static void put_log(const struct node_out *out)
+{
+    char line[LOG_LINE_MAX];
+    size_t n = size_min(out->data.len, sizeof line - 1);
+
+    memcpy(line, out->data.p, n);
+    line[n] = '\0';
+    /* The first word names the event unless it is a pair already. */
+    size_t word = strcspn(line, " =");
+    bool named = line[word] != '=';
+    if (named && line[word] == ' ')
+        line[word++] = '\0';
+    log_line((enum log_level)out->level, named ? line : "room", named ? line + word : line);
+}
+
+static void put_command(struct server *s, const struct node_out *out)
+{
+    assert(out->shard < s->worker_n);
+    if (worker_command(s->worker[out->shard], out->cmd))
+        return;
+    node_cmd_blocked(s->node, out->shard);
+    s->blocked = true;
+}
+
+static void drain_node(struct server *s, us_t now)
+{
+    struct node_out out;
+
+    while (node_output(s->node, &out)) {
+        if (out.kind == NODE_OUT_CMD)
+            put_command(s, &out);
+        else if (out.kind == NODE_OUT_LOG)
+            put_log(&out);
+        else
+            door_output(s->door, &out, now);
+    }
+    for (uint32_t i = 0; i < s->worker_n; i++)
+        worker_kick(s->worker[i]);
+}
+
+/* True when a worker may have more. */
+static bool take_events(struct server *s, struct tick tick)
+{
+    bool more = false;
+
+    for (uint32_t i = 0; i < s->worker_n; i++) {
+        struct evt ev;
+        int n = 0;
+        while (n < EVENTS_PER_ROUND && worker_event(s->worker[i], &ev)) {
+            node_event(s->node, (uint8_t)i, &ev, tick);
+            n++;
+        }
+        more = more || n == EVENTS_PER_ROUND;
+    }
+    return more;
+}
+
+static bool events_wait(const struct server *s)
+{
+    for (uint32_t i = 0; i < s->worker_n; i++) {
+        if (worker_has_events(s->worker[i]))
+            return true;
+    }
+    return false;
+}
+
+static void step_stop(struct server *s, us_t now)
+{
+    if (!s->stopping)
+        return;
+    if (now >= s->stop_at || (door_connections(s->door) == 0 && !door_busy(s->door)))
+        loop_stop(s->loop);
+}
+
+static void round_of(void *owner)
+{
+    struct server *s = owner;
+    struct tick tick = loop_tick(s->loop);
+    us_t at = US_NEVER;
+
+    wake_up(&s->wake);
+    log_clock(tick.now + tick.wall_off_us);
+    s->blocked = false;
+    bool more = take_events(s, tick);
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        door_tick(s->door, tick);
+        node_tick(s->node, tick);
+        drain_node(s, tick.now);
+        if (door_deadline(s->door) > tick.now)
+            break;
+    }
+    if (s->metrics_door != NULL) {
+        door_tick(s->metrics_door, tick);
+        at = door_deadline(s->metrics_door);
+    }
+    step_stop(s, tick.now);
+    at = us_min(at, us_min(door_deadline(s->door), node_deadline(s->node)));
+    if (s->blocked)
+        at = us_min(at, tick.now + BLOCKED_RETRY_US);
+    if (s->stopping)
+        at = us_min(at, s->stop_at);
+    wake_sleep(&s->wake);
+    if (more || events_wait(s)) {
+        wake_up(&s->wake);
+        at = tick.now;
+    }
+    loop_alarm(s->loop, at);
+}
+
+static void on_stop(void *owner)
+{
+    struct server *s = owner;
+    struct tick tick = loop_tick(s->loop);
+
+    if (s->stopping) {
+        log_line(LOG_LEVEL_WARN, "stopped_at_once", "reason=\"second signal\"");
+        _exit(1);
+    }
+    s->stopping = true;
+    s->stop_at = tick.now + SERVER_STOP_US;
+    log_line(LOG_LEVEL_INFO, "stopping", "");
+    if (s->hooks != NULL && s->hooks->stopping != NULL)
+        s->hooks->stopping(s->hooks->owner);
+    door_shut(s->door);
+    node_shutdown(s->node, tick);
+    door_finish(s->door);
+}
+
+static void on_child(void *owner)
+{
+    struct server *s = owner;
+
+    if (s->hooks != NULL && s->hooks->child != NULL)
+        s->hooks->child(s->hooks->owner);
+}
+
+/* ---- metrics ---- */
+
+static bool metrics_allowed(const struct conf *c, const struct http_msg *m)
+{
+    const char *header = http_header_get(m, "authorization");
+    uint8_t given[512];
+    char want[512];
+    size_t n;
+
+    if (c->prometheus_username[0] == '\0')
+        return true;
+    if (header == NULL || strncmp(header, "Basic ", 6) != 0 ||
+        !base64_decode(bytes_str(header + 6), given, sizeof given, &n))
+        return false;
+    int len = snprintf(want, sizeof want, "%s:%s", c->prometheus_username, c->prometheus_password);
+    return len > 0 && (size_t)len == n && crypt_equal(given, want, n);
+}
+
+static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
+{
+    struct server *s = owner;
+    uint64_t sum[SHARD_COUNTER_N] = {0};
+
+    if (!metrics_allowed(s->conf, m))
+        return 401;
+    for (uint32_t w = 0; w < s->worker_n; w++) {
+        uint64_t one[SHARD_COUNTER_N];
+        worker_counters(s->worker[w], one);
+        for (int i = 0; i < SHARD_COUNTER_N; i++)
+            sum[i] += one[i];
+    }
+    node_metrics(s->node, body);
+    metrics_add(body, sum, door_connections(s->door), door_refused(s->door));
+    return 200;
+}
+
+/* ---- start ---- */
+
+static uint32_t cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > WORKER_MAX ? WORKER_MAX : (uint32_t)n;
+}
+
+/* How many workers, and their ports; port 0 gets any free one. */
+static uint32_t plan_ports(const struct server *s, uint16_t *port)
+{
+    const struct conf *c = s->conf;
+    uint32_t n = c->workers > 0 ? (uint32_t)c->workers : cores();
+
+    if (c->announce.family != 0)
+        n = 1; /* one forwarded port leads to one worker */
+    if (c->udp_port_set && c->udp_port.first != 0) {
+        uint32_t have = (uint32_t)(c->udp_port.last - c->udp_port.first) + 1;
+        if (have < n && c->workers > 0)
+            LOG_W("fewer_workers", "wanted=%u udp_ports=%u", n, have);
+        n = u32_min(n, have);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t first = c->udp_port_set ? c->udp_port.first : 7882;
+        port[i] = first == 0 ? 0 : (uint16_t)(first + i);
+    }
+    return n;
+}
+
+static int port_refused(struct server *s, int err, uint16_t port, bool udp, const char *flag)
+{
+    char holder[96];
+
+    if (err == -EADDRINUSE) {
+        net_port_owner(port, udp, holder, sizeof holder);
+        return refuse(s, err, "%s port %u is in use%s%s; stop that, or choose another with %s",
+                      udp ? "UDP" : "TCP", port, holder[0] != '\0' ? " by " : "", holder, flag);
+    }
+    if (err == -EACCES)
+        return refuse(s, err, "%s port %u is not allowed; choose one above 1023 with %s",
+                      udp ? "UDP" : "TCP", port, flag);
+    return refuse(s, err, "cannot open %s port %u: %s; choose another with %s", udp ? "UDP" : "TCP",
+                  port, err_text(err), flag);
+}
+
+static int open_workers(struct server *s)
+{
+    uint16_t port[WORKER_MAX];
+    uint32_t n = plan_ports(s, port);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct worker_cfg cfg = {
+            .index = (uint8_t)i,
+            .worker_n = (uint8_t)n,
+            .udp_port = port[i],
+            .seed = s->seed + i + 1,
+            .cert = s->cert,
+            .all = s->worker,
+            .control = &s->wake,
+        };
+        int err = worker_open(&s->worker[i], &cfg);
+        if (err < 0)
+            return port_refused(s, err, port[i], true, "--udp-port");
+        s->worker_n++;
+        s->ready.udp_port[i] = worker_port(s->worker[i]);
+    }
+    s->ready.worker_n = n;
+    return 0;
+}
+
+static int open_node(struct server *s)
+{
+    const struct conf *c = s->conf;
+    struct node_cfg *n = &s->node_cfg;
+
+    *n = (struct node_cfg){
+        .seed = s->seed,
+        .key_n = c->key_n,
+        .shard_n = s->worker_n,
+        .fingerprint = bytes_of(s->cert->fingerprint.digest, s->cert->fingerprint.n),
+        .region = c->region,
+        .auto_create = c->auto_create,
+        .enable_remote_unmute = c->enable_remote_unmute,
+        .development = c->development,
+        .empty_timeout_s = c->empty_timeout_s,
+        .departure_timeout_s = c->departure_timeout_s,
+        .max_participants = c->max_participants,
+        .limits =
+            {
+                .max_metadata_size = c->max_metadata_size,
+                .max_attributes_size = c->max_attributes_size,
+                .max_room_name_length = c->max_room_name_length,
+                .max_participant_identity_length = c->max_participant_identity_length,
+                .max_participant_name_length = c->max_participant_name_length,
+                .signal_message_size_limit = c->signal_message_size_limit,
+                .max_tracks = c->num_tracks,
+            },
+        .open_meet = c->dev,
+    };
+    for (uint32_t i = 0; i < c->key_n; i++)
+        n->key[i] = (struct node_key){.id = c->key[i].id, .secret = c->key[i].secret};
+    n->candidate_n =
+        offer_candidates(c, s->ready.udp_port, s->worker_n, n->candidate, ARRAY_LEN(n->candidate));
+    s->ready.candidate = n->candidate;
+    s->ready.candidate_n = n->candidate_n;
+    int err = node_open(&s->node, n, loop_tick(s->loop));
+    return err < 0 ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
+}
+
+static int listen_at(struct server *s, struct door *door, const char *ip, uint16_t *port,
+                     const char *flag, bool may_miss)
+{
+    struct addr at;
+
+    if (strcmp(ip, "localhost") == 0)
+        ip = "127.0.0.1";
+    if (!addr_parse_ip(&at, bytes_str(ip), *port))
+        return refuse(s, E_INVAL, "--bind: '%.64s' is no IP address; write one like 127.0.0.1", ip);
+    int err = door_listen(door, &at, port);
+    if (err == -EAFNOSUPPORT || (err == -EADDRNOTAVAIL && may_miss))
+        return may_miss ? 0 : refuse(s, err, "--bind: this machine cannot listen on %.64s", ip);
+    if (err == -EADDRNOTAVAIL)
+        return refuse(s, err, "--bind: %.64s is no address of this machine", ip);
+    return err < 0 ? port_refused(s, err, *port, false, flag) : 0;
+}
+
+static int listen_all(struct server *s, struct door *door, uint32_t wanted, uint16_t *port,
+                      const char *flag)
+{
+    const struct conf_list *bind = &s->conf->bind;
+    int err = 0;
+
+    *port = (uint16_t)wanted;
+    if (bind->n == 0 || (bind->n == 1 && bind->text[0][0] == '\0')) {
+        err = listen_at(s, door, "0.0.0.0", port, flag, false);
+        return err < 0 ? err : listen_at(s, door, "::", port, flag, true);
+    }
+    for (uint32_t i = 0; i < bind->n && err == 0; i++)
+        err = listen_at(s, door, bind->text[i], port, flag, s->conf->dev && i > 0);
+    return err;
+}
+
+static int open_doors(struct server *s)
+{
+    struct door_cfg cfg = {
+        .loop = s->loop,
+        .node = s->node,
+        .connections_max = s->conf->max_connections,
+        .body_bytes_max = s->conf->max_api_request_body_size,
+        .pages = true,
+        .seed = s->seed ^ 0x646f6f72,
+    };
+    int err = door_open(&s->door, &cfg);
+
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    err = listen_all(s, s->door, s->conf->port, &s->ready.http_port, "--port");
+    if (err < 0 || !s->conf->prometheus_on)
+        return err;
+    cfg.node = NULL;
+    cfg.pages = false;
+    cfg.connections_max = 64;
+    cfg.local = metrics_page;
+    cfg.local_owner = s;
+    err = door_open(&s->metrics_door, &cfg);
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    return listen_all(s, s->metrics_door, s->conf->prometheus_port, &s->ready.metrics_port,
+                      "--prometheus-port");
+}
+
+static int open_signals(struct server *s)
+{
+    static const int stop[] = {SIGINT, SIGTERM, SIGQUIT};
+    int err = 0;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LEN(stop) && err == 0; i++)
+        err = loop_signal(s->loop, stop[i], on_stop, s);
+    if (err == 0)
+        err = loop_signal(s->loop, SIGCHLD, on_child, s);
+    return err < 0 ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
+}
+
+/* One JSON line for whoever started us. */
+static void tell_ready(struct server *s)
+{
+    int fd = (int)s->conf->ready_fd;
+    struct str line;
+
+    if (fd < 0)
+        return;
+    str_init(&line, 4096);
+    str_printf(&line, "{\"http\":%u,\"udp\":[", s->ready.http_port);
+    for (uint32_t i = 0; i < s->worker_n; i++)
+        str_printf(&line, "%s%u", i > 0 ? "," : "", s->ready.udp_port[i]);
+    str_printf(&line, "],\"tcp\":0,\"metrics\":%u,\"pid\":%d}\n", s->ready.metrics_port,
+               (int)getpid());
+    if (write(fd, line.p, line.len) < 0)
+        LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
+    if (fd > 2)
+        close(fd);
+    str_fini(&line);
+}
+
+static int server_start(struct server *s)
+{
+    struct rlimit files;
+    int err;
+
+    /* Each connection is a descriptor: take what the system grants. */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* the old limit serves fewer */
+    }
+    err = loop_open(&s->loop);
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    s->wake.loop = s->loop;
+    struct tick tick = loop_tick(s->loop);
+    log_clock(tick.now + tick.wall_off_us);
+    err = crypt_random(&s->seed, sizeof s->seed);
+    if (err == 0)
+        err = cert_make(&s->cert, (tick.now + tick.wall_off_us) / US_PER_SEC);
+    if (err < 0)
+        return refuse(s, err, "cannot make a certificate: %s", err_text(err));
+    err = open_workers(s);
+    if (err == 0)
+        err = open_node(s);
+    if (err == 0)
+        err = open_doors(s);
+    if (err == 0)
+        err = open_signals(s);
+    for (uint32_t i = 0; i < s->worker_n && err == 0; i++) {
+        err = worker_start(s->worker[i]);
+        if (err < 0)
+            (void)refuse(s, err, "cannot start a thread: %s", err_text(err));
+    }
+    return err;
+}
+
+static void server_stop(struct server *s)
+{
+    for (uint32_t i = 0; i < s->worker_n; i++)
+        worker_stop(s->worker[i]);
+    door_free(s->door);
+    door_free(s->metrics_door);
+    if (s->node != NULL)
+        node_free(s->node);
+    for (uint32_t i = 0; i < s->worker_n; i++)
+        worker_free(s->worker[i]);
+    cert_free(s->cert);
+    loop_free(s->loop);
+}
+
+int server_run(const struct conf *conf, const struct server_hooks *hooks,
+               char error[SERVER_ERROR_MAX])
+{
+    us_t began_at = clock_now();
+    struct server *s = mem_zero(sizeof *s);
+
+    if (s == NULL)
+        return E_NOMEM;
+    s->conf = conf;
+    s->hooks = hooks;
+    s->error = error;
+    int err = server_start(s);
+    if (err == 0) {
+        s->ready.start_us = clock_now() - began_at;
+        LOG_I("ready", "http=%u udp=%u workers=%u start_ms=%lld", s->ready.http_port,
+              s->ready.udp_port[0], s->worker_n, (long long)(s->ready.start_us / US_PER_MS));
+        tell_ready(s);
+        if (hooks != NULL && hooks->ready != NULL)
+            hooks->ready(hooks->owner, &s->ready);
+        loop_set_round(s->loop, round_of, s);
+        loop_run(s->loop);
+    }
+    server_stop(s);
+    mem_free(s);
+    return err;
+}

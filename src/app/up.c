@@ -1,0 +1,110 @@
+#include "app/command.h"
+
+#include "app/pages.h"
+#include "app/server.h"
+#include "base/err.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct up {
+    const struct conf *conf;
+    const char *dir;
+    bool made;
+};
+
+/* The address that others on the network use; "localhost" when there is none. */
+static void reachable(const struct server_ready *r, char out[ADDR_TEXT_MAX])
+{
+    (void)snprintf(out, ADDR_TEXT_MAX, "localhost");
+    for (uint32_t i = 0; i < r->candidate_n; i++) {
+        const struct addr *a = &r->candidate[i].addr;
+        if (a->family == 4 && !addr_is_loopback(a)) {
+            addr_ip_text(a, out);
+            return;
+        }
+    }
+}
+
+static void print_self_test(const struct server_ready *r)
+{
+    bool outside = false;
+
+    (void)printf("\nSelf-test\n  http      TCP %u open\n  media     UDP", r->http_port);
+    for (uint32_t i = 0; i < r->worker_n; i++)
+        (void)printf(" %u", r->udp_port[i]);
+    (void)printf(" open\n  offered  ");
+    for (uint32_t i = 0; i < r->candidate_n; i++) {
+        char text[ADDR_TEXT_MAX];
+        if (r->candidate[i].shard != 0)
+            break;
+        addr_ip_text(&r->candidate[i].addr, text);
+        (void)printf(" %s", text);
+        outside = outside || !addr_is_loopback(&r->candidate[i].addr);
+    }
+    (void)printf("\n");
+    if (!outside)
+        (void)printf("  warning   only this machine can connect: it has no network address; give "
+                     "one with --node-ip\n");
+}
+
+static void on_ready(void *owner, const struct server_ready *r)
+{
+    const struct up *u = owner;
+    const struct conf *c = u->conf;
+    char host[ADDR_TEXT_MAX];
+
+    reachable(r, host);
+    (void)printf("sluice %s  ready in %lld ms\n", SLUICE_VERSION,
+                 (long long)(r->start_us / US_PER_MS));
+    (void)printf("  data      %s%s\n\n", u->dir, u->made ? "  (made now)" : "");
+    if (pages_find("/meet/demo") != NULL)
+        (void)printf("Meet        http://localhost:%u/meet/demo\n", r->http_port);
+    if (pages_find("/watch/demo") != NULL)
+        (void)printf("Watch       http://localhost:%u/watch/live\n", r->http_port);
+    (void)printf("API         ws://%s:%u\n", host, r->http_port);
+    (void)printf("  key       %s\n  secret    %s\n", c->key[0].id, c->key[0].secret);
+    if (c->dev)
+        (void)printf("  WARNING   these keys are known to everybody: development only\n");
+    print_self_test(r);
+    (void)printf("\nCtrl-C stops.\n");
+    (void)fflush(stdout);
+}
+
+static int keys(struct up *u, struct conf *c)
+{
+    if (c->key_n > 0 || c->dev)
+        return 0;
+    int err = creds_keys(u->dir, c, true, &u->made);
+    if (err < 0)
+        return command_misused("up", "cannot keep keys in %s: %s; choose another with --data-dir",
+                               u->dir, c->error[0] != '\0' ? c->error : err_text(err));
+    return 0;
+}
+
+int command_up(const struct command_args *a)
+{
+    char error[SERVER_ERROR_MAX] = "";
+    struct str dir;
+    struct up up = {0};
+    struct conf c;
+
+    conf_init(&c);
+    str_init(&dir, 4000);
+    c.log_level = LOG_LEVEL_WARN; /* the screen is for people; --log-level info says more */
+    int ret = command_conf("up", a, &c);
+    if (ret == 0)
+        ret = creds_data_dir(a, c.data_dir, &dir);
+    up.conf = &c;
+    up.dir = str_text(&dir);
+    if (ret == 0)
+        ret = keys(&up, &c);
+    if (ret == 0)
+        ret = command_conf_finish(&c);
+    struct server_hooks hooks = {.owner = &up, .ready = on_ready};
+    if (ret == 0 && server_run(&c, &hooks, error) < 0)
+        ret = command_misused("up", "%s", error[0] != '\0' ? error : "out of memory");
+    str_fini(&dir);
+    conf_fini(&c);
+    return ret;
+}
