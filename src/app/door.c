@@ -36,6 +36,7 @@ struct conn {
     bool doomed;        /* freed at the next door_tick() */
     bool resume;        /* answered: goes on with `rest` at the next door_tick() */
     bool closing;       /* our close frame is queued */
+    bool waiting;       /* a WebSocket with bytes for a reader, who is watched */
     us_t resume_due;    /* the deadline that `resume` displaced */
     uint64_t sent_seen; /* tcp_sent_bytes() when `due` was set for a stalled reader */
 };
@@ -63,11 +64,18 @@ static us_t now_of(const struct door *d)
 
 /* ---- life of a connection ---- */
 
+/* Every connection stays in the heap for all its life, so that moving it cannot fail. */
+static void conn_move(struct conn *c, us_t at)
+{
+    bool moved = heap_set(&c->door->heap, &c->due, at);
+
+    assert(moved && at != US_NEVER);
+}
+
 static void conn_due(struct conn *c, us_t at)
 {
     c->sent_seen = tcp_sent_bytes(c->tcp);
-    if (!heap_set(&c->door->heap, &c->due, at))
-        c->doomed = true; /* it would never time out */
+    conn_move(c, at);
 }
 
 static void conn_free(struct conn *c)
@@ -100,7 +108,7 @@ static void conn_gone(struct conn *c)
 static void conn_doom(struct conn *c)
 {
     c->doomed = true;
-    (void)heap_set(&c->door->heap, &c->due, 0); /* moves: it is inside already */
+    conn_move(c, 0);
 }
 
 static void conn_end(struct conn *c)
@@ -273,10 +281,10 @@ static void pump_ws(struct conn *c)
         return;
     }
     bool waits = tcp_queued_bytes(c->tcp) > 0 || c->closing;
-    if (waits && c->due.place == 0)
-        conn_due(c, now_of(c->door) + DOOR_STALL_US);
-    if (!waits && !c->doomed && !c->resume)
-        conn_due(c, US_NEVER);
+    if (c->doomed || c->resume || waits == c->waiting)
+        return;
+    c->waiting = waits;
+    conn_due(c, now_of(c->door) + (waits ? DOOR_STALL_US : DOOR_QUIET_US));
 }
 
 static void feed_ws(struct conn *c, struct bytes in)
@@ -341,7 +349,7 @@ static void feed_http(struct conn *c, struct bytes in)
         in = bytes_of(in.p + used, in.len - used);
         if (got == HTTP_REFUSED) {
             refuse_request(c);
-        } else if (got == HTTP_HEAD) {
+        } else if (got == HTTP_BEGUN) {
             http_set_body_max(c->http, c->door->cfg.body_bytes_max);
             head_arrived(c);
         } else if (got == HTTP_WHOLE) {
@@ -437,7 +445,7 @@ static void go_on(struct conn *c)
         tcp_pause(c->tcp, false);
     if (c->state == CONN_HTTP && rest.len > 0)
         feed_http(c, str_bytes(&rest));
-    else if (c->state == CONN_WS && rest.len > 0)
+    else if (c->state == CONN_WS)
         feed_ws(c, str_bytes(&rest));
     str_fini(&rest);
 }
@@ -472,7 +480,7 @@ static void ws_accepted(struct conn *c, const struct node_out *out)
     c->http = NULL;
     c->state = CONN_WS;
     if (!c->doomed)
-        conn_due(c, US_NEVER); /* the session's own pings find the dead */
+        conn_due(c, now_of(c->door) + DOOR_QUIET_US);
 }
 
 static void ws_out(struct conn *c, const struct node_out *out)
@@ -500,8 +508,8 @@ static void resume_later(struct conn *c)
     if (c->doomed || c->state == CONN_END)
         return;
     c->resume = true;
-    c->resume_due = c->due.place != 0 ? c->due.at : US_NEVER;
-    (void)heap_set(&c->door->heap, &c->due, 0); /* there is room: it was inside just now */
+    c->resume_due = c->due.at;
+    conn_move(c, 0);
 }
 
 void door_output(struct door *d, const struct node_out *out, us_t now UNUSED)
@@ -546,8 +554,8 @@ static void conn_overdue(struct conn *c, us_t now)
             conn_gone(c);
         return;
     }
-    if (c->state == CONN_WS && progress && !c->closing) {
-        conn_due(c, now + DOOR_STALL_US);
+    if (c->state == CONN_WS && !c->closing && (progress || !c->waiting)) {
+        conn_due(c, now + (c->waiting ? DOOR_STALL_US : DOOR_QUIET_US));
         return;
     }
     if (c->state == CONN_WAIT) {
