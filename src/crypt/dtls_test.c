@@ -36,7 +36,7 @@ struct world {
     uint32_t wire_n;
     struct rng rng;
     us_t now;
-    unsigned loss_pct, dup_pct;
+    unsigned loss_pct, dup_pct, spoil_pct;
     us_t jitter_us;
     bool connected[2], closed[2];
     int err[2];
@@ -87,6 +87,8 @@ static void carry(struct world *w, int to, struct bytes b)
         if (load_u16(q + 3) == 0)
             store_u16(q + 9, (uint16_t)(load_u16(q + 9) + w->shift));
     }
+    if (rng_below(&w->rng, 100) < w->spoil_pct)
+        p->data[rng_below(&w->rng, p->len)] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
     if (rng_below(&w->rng, 100) < w->dup_pct && w->wire_n < WIRE_MAX) {
         w->wire[w->wire_n] = *p;
         w->wire[w->wire_n++].at += (us_t)rng_below(&w->rng, 200000);
@@ -238,6 +240,31 @@ TEST(handshakes_survive_loss_doubling_and_disorder)
         EXPECT(!w.closed[0] && !w.closed[1]);
         world_fini(&w);
     }
+}
+
+/* A spoilt handshake may fail, but whoever ends up connected agrees with the other side. */
+TEST(spoilt_handshakes_fail_or_agree)
+{
+    static struct world w;
+    int64_t live = mem_live();
+    int connected = 0;
+
+    for (uint64_t seed = 100; seed < 160; seed++) {
+        world_init(&w, seed);
+        w.spoil_pct = 15;
+        w.loss_pct = 5;
+        world_start(&w);
+        run(&w, 61 * US_PER_SEC);
+        EXPECT(w.connected[0] == w.connected[1] || w.closed[0] || w.closed[1]);
+        if (w.d[0].state == DTLS_CONNECTED && w.d[1].state == DTLS_CONNECTED) {
+            verify_both(&w);
+            expect_same_keys(&w);
+            connected++;
+        }
+        world_fini(&w);
+        EXPECT_EQ(mem_live(), live);
+    }
+    EXPECT(connected > 0 && connected < 60);
 }
 
 TEST(lost_last_flight_is_repeated_without_openssl)

@@ -332,6 +332,23 @@ TEST(table_of_ssrcs_is_bounded_and_forgets_the_oldest)
     pair_fini(&p);
 }
 
+TEST(packets_of_known_ssrcs_cost_no_allocation)
+{
+    struct seal_engine *best = seal_engine_open(SEAL_BEST);
+    struct pair p;
+    struct srtp_master m = {0};
+
+    EXPECT_EQ(srtp_tx_init(&p.tx, best, SRTP_PROFILE_GCM_128, &m), 0);
+    EXPECT_EQ(srtp_rx_init(&p.rx, best, SRTP_PROFILE_GCM_128, &m), 0);
+    EXPECT_EQ(pass(&p, 1, 0), 0);
+    uint64_t made = mem_made();
+    for (uint64_t index = 1; index < 1000; index++)
+        EXPECT_EQ(pass(&p, 1, index), 0);
+    EXPECT_EQ(mem_made(), made);
+    pair_fini(&p);
+    seal_engine_free(best);
+}
+
 TEST(srtp_unwinds_when_memory_is_refused)
 {
     struct srtp_master m = {0};
