@@ -25,14 +25,16 @@ int packetize_init(struct packetize *p, enum codec c, uint16_t max, struct rng *
     return 0;
 }
 
-/* The next NAL unit that is worth sending: delimiters and filler are for files. */
+/* The next NAL unit that is worth sending: delimiters and filler are for files, and a set
+ * forbidden_zero_bit means damage. */
 static struct bytes next_nal(struct packetize *p)
 {
     struct bytes nal;
 
     while (annexb_nal(&p->nals, &nal)) {
         uint8_t type = nal.p[0] & 0x1f;
-        if (type != H264_AUD && type != H264_FILLER && type != 0 && type < H264_STAP_A)
+        if ((nal.p[0] & 0x80) == 0 && type != H264_AUD && type != H264_FILLER && type != 0 &&
+            type < H264_STAP_A)
             return nal;
     }
     return (struct bytes){0};

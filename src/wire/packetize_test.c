@@ -71,7 +71,7 @@ static bool next_kept_nal(struct annexb *a, struct bytes *nal)
 {
     while (annexb_nal(a, nal)) {
         uint8_t type = nal->p[0] & 0x1f;
-        if (type != H264_AUD && type != 12 && type != 0 && type < H264_STAP_A)
+        if (nal->p[0] < 0x80 && type != H264_AUD && type != 12 && type != 0 && type < H264_STAP_A)
             return true;
     }
     return false;
