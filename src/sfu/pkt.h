@@ -45,13 +45,15 @@ struct pkt {
     us_t at;             /* arrival */
     struct rtp_view rtp; /* offsets from data; seq, pt and ssrc as of the media stream, also when
                             the packet came as RTX */
-    int32_t refs;
-    uint16_t len; /* bytes of data; 0: nothing was received */
+    int16_t refs;        /* the batch, a replay ring: never many */
+    uint16_t len;        /* bytes of data; 0: nothing was received */
+    uint16_t ext_sig;    /* which extension elements are copied to subscribers, see sfu/sub */
     uint16_t picture_id;
-    uint8_t tl0, sid, tid;
-    uint8_t flags; /* enum pkt_flag */
-    uint8_t layer; /* index in its track */
-    uint8_t spare[3];
+    uint8_t tl0, keyidx, sid, tid; /* keyidx: VP8 */
+    uint8_t flags;                 /* enum pkt_flag */
+    uint8_t layer;                 /* index in its track */
+    uint8_t codec;                 /* enum codec */
+    uint8_t spare;
     struct path path; /* set by the receiver */
     struct pkt_step *step;
     uint8_t pad[PKT_DATA_AT - PKT_HEAD_BYTES - sizeof(struct path) - sizeof(void *)];

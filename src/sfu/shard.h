@@ -17,11 +17,13 @@
 #include "sfu/tx.h"
 
 struct shard;
-struct cert;
+struct cert;        /* crypt/cert.h */
+struct seal_engine; /* crypt/seal.h */
 
 struct shard_cfg {
-    uint8_t index;           /* in handles */
-    const struct cert *cert; /* borrowed */
+    uint8_t index;                    /* in handles */
+    const struct cert *cert;          /* borrowed, as is the engine */
+    const struct seal_engine *engine; /* NULL: OpenSSL */
     uint64_t seed;
     uint32_t peers_max; /* 0: 20000 */
     uint32_t pkts_max;  /* packet slots, the slab grows by 2 MB up to this; 0: 131072 */

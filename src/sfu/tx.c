@@ -44,6 +44,8 @@ void tx_commit(struct tx *tx, const struct path *path, uint32_t len, enum tx_cla
         };
     }
     tx->used += len;
+    tx->packets++;
+    tx->bytes += len;
     /* Only the last segment may be short; a framed TCP path takes one at a time. */
     tx->open = len == t->seg && t->n < TX_SEGMENTS_MAX && path->remote.tcp == 0;
 }

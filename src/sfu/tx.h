@@ -44,6 +44,7 @@ struct tx {
     uint32_t train_n;
     bool open; /* the last train takes another segment */
     struct tx_train *train;
+    uint64_t packets, bytes; /* ever committed */
 };
 
 MUST_CHECK int tx_init(struct tx *tx, uint32_t cap);
