@@ -181,6 +181,12 @@ static bool local_good(const struct peer_local *l)
            l->ufrag[0] != '\0';
 }
 
+static bool remote_good(const struct peer_remote *r)
+{
+    return text_ends(r->ufrag, sizeof r->ufrag) && text_ends(r->pwd, sizeof r->pwd) &&
+           r->fingerprint.n <= sizeof r->fingerprint.digest;
+}
+
 static void peer_command(struct shard *s, const struct cmd *c)
 {
     peer_id id = c->peer_open.peer; /* the first field of every one of them */
@@ -189,7 +195,7 @@ static void peer_command(struct shard *s, const struct cmd *c)
 
     if (c->kind == CMD_PEER_OPEN) {
         if (id == 0 || l != NULL || handle_shard(id) != s->cfg.index ||
-            !local_good(&c->peer_open.local))
+            !local_good(&c->peer_open.local) || c->peer_open.setup > PEER_SETUP_DTLS_CLIENT)
             plane_count(s, SHARD_STALE_COMMAND);
         else if (link_open(s, &c->peer_open) != 0)
             plane_emit(s, &gone);
@@ -199,7 +205,7 @@ static void peer_command(struct shard *s, const struct cmd *c)
         plane_count(s, SHARD_STALE_COMMAND);
         return;
     }
-    if (c->kind == CMD_PEER_REMOTE)
+    if (c->kind == CMD_PEER_REMOTE && remote_good(&c->peer_remote.remote))
         (void)peer_set_remote(l->peer, &c->peer_remote.remote,
                               s->tick.now); /* refused: the peer's state says so */
     else if (c->kind == CMD_PEER_RESTART && local_good(&c->peer_restart.local) &&

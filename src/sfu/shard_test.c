@@ -522,3 +522,55 @@ TEST(shard_open_survives_every_refused_allocation)
     EXPECT_EQ(mem_live(), live);
     cert_free(cert);
 }
+
+static bool lose_all(struct rig *r, struct bytes d, bool to_shard)
+{
+    (void)r; /* the answers do not matter */
+    (void)d;
+    return !to_shard;
+}
+
+/* First byte: who sends and how; the rest is a datagram, or the plain text of one that
+ * authenticates. */
+FUZZ(shard_input, in)
+{
+    static struct rig r;
+    static bool staged;
+    struct rtp_header h = {.ts = 5, .ssrc = 77, .pt = 96};
+    struct path stranger = {.local = rig_addr(999, 1), .remote = rig_addr(60000, 7882)};
+
+    if (!staged) { /* kept over all inputs: a handshake takes a millisecond */
+        stage(&r, 3);
+        send_video(&r, r.client[0], true, 1);
+        r.lose = lose_all;
+        staged = true;
+    }
+    if (in.len < 4 || in.len > 1200)
+        return;
+    struct rig_client *c = r.client[in.p[0] >> 4 & 1];
+    struct bytes rest = bytes_of(in.p + 2, in.len - 2);
+    r.tick.now += in.p[1] * US_PER_MS;
+    h.seq = (uint16_t)c->seq++;
+    h.pt = in.p[0] & 8 ? 97 : 96;
+    switch (in.p[0] & 3) {
+    case 0:
+        rig_to_shard(&r, &c->path, rest);
+        break;
+    case 1:
+        rig_to_shard(&r, &stranger, rest);
+        break;
+    case 2:
+        rig_send(&r, c, &h, NULL, 0, rest);
+        break;
+    case 3:
+        if (rest.len >= 8)
+            rig_send_rtcp(&r, c, rest);
+        break;
+    }
+    rig_push(&r);
+    shard_tick(r.shard, r.tick);
+    rig_pump(&r);
+    EXPECT_EQ(counter(&r, SHARD_SUBS), 2);
+    EXPECT(shard_deadline(r.shard) > r.tick.now);
+    EXPECT(counter(&r, SHARD_PKTS_USED) <= 2000);
+}
