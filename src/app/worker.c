@@ -85,9 +85,7 @@ static void drain_relay(struct worker *w)
 
 static void drain(struct worker *w)
 {
-    struct tx *tx = shard_tx(w->shard);
-
-    if (!tx_empty(tx)) {
+    for (struct tx *tx = shard_tx(w->shard); !tx_empty(tx); tx = shard_tx(w->shard)) {
         udp_send(&w->udp, tx);
         tx_clear(tx);
     }
