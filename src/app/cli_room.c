@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { WORDS_MAX = 4, FIELDS_MAX = 12, BODY_BYTES_MAX = 1 << 20, CALL_TTL_S = 600 };
+enum { WORDS_MAX = 4, FIELDS_MAX = 12, BODY_BYTES_MAX = 1 << 20 };
 
 enum field_kind {
     FIELD_TEXT,
@@ -333,26 +333,13 @@ static int build(struct body *b, const struct verb *v, const struct flag_list *w
 static int mint(const char *name, const struct creds *c, enum grant grant, const char *room,
                 const char *destination, struct str *out)
 {
-    struct token_claims *claims = mem_zero(sizeof *claims);
-    struct tick t = clock_tick();
-    int64_t now = (t.now + t.wall_off_us) / US_PER_SEC;
+    struct token_video video = {.room_create = grant == GRANT_CREATE,
+                                .room_list = grant == GRANT_LIST,
+                                .room_admin = grant == GRANT_ADMIN,
+                                .room = room,
+                                .destination_room = destination};
 
-    if (claims == NULL)
-        return command_failed(name, "out of memory");
-    claims->issuer = c->key;
-    claims->identity = claims->name = claims->metadata = claims->kind = "";
-    claims->room_preset = claims->sha256 = "";
-    claims->not_before_s = now;
-    claims->expires_s = now + CALL_TTL_S;
-    claims->has_video = true;
-    claims->video.room_create = grant == GRANT_CREATE;
-    claims->video.room_list = grant == GRANT_LIST;
-    claims->video.room_admin = grant == GRANT_ADMIN;
-    claims->video.room = room;
-    claims->video.destination_room = destination;
-    bool ok = token_mint(out, claims, bytes_str(c->secret));
-    mem_free(claims);
-    return ok ? 0 : command_failed(name, "cannot make a token");
+    return creds_token(name, c, &video, "", out);
 }
 
 static const struct verb *find_verb(const char *name)
@@ -462,29 +449,6 @@ static void node_ip(const char *url_text, char out[URL_HOST_MAX])
     }
 }
 
-static int join_token(const struct creds *c, const char *room, const char *identity,
-                      struct str *out)
-{
-    struct token_claims *claims = mem_zero(sizeof *claims);
-    struct tick t = clock_tick();
-    int64_t now = (t.now + t.wall_off_us) / US_PER_SEC;
-
-    if (claims == NULL)
-        return command_failed("create-room", "out of memory");
-    claims->issuer = c->key;
-    claims->identity = identity;
-    claims->name = claims->metadata = claims->kind = claims->room_preset = claims->sha256 = "";
-    claims->not_before_s = now;
-    claims->expires_s = now + TOKEN_TTL_S;
-    claims->has_video = true;
-    claims->video.room_join = true;
-    claims->video.room = room;
-    claims->video.destination_room = "";
-    bool ok = token_mint(out, claims, bytes_str(c->secret));
-    mem_free(claims);
-    return ok ? 0 : command_failed("create-room", "cannot make a token");
-}
-
 static int print_room(const struct creds *c, const char *identity, struct bytes answer)
 {
     struct json_doc doc;
@@ -501,7 +465,8 @@ static int print_room(const struct creds *c, const char *identity, struct bytes 
     str_init(&token, 64 << 10);
     str_init(&out, 128 << 10);
     node_ip(c->url, ip);
-    int ret = join_token(c, room, identity, &token);
+    struct token_video video = {.room_join = true, .room = room};
+    int ret = creds_token("create-room", c, &video, identity, &token);
     if (ret == 0) {
         str_add(&out, "{\"sid\":");
         json_add_text(&out, sid);

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/conf.h"
 #include "base/str.h"
+#include "crypt/token.h"
 
 enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_MISUSED = 2, COMMAND_LIST_MAX = 64 };
 
@@ -81,6 +82,11 @@ MUST_CHECK int creds_make(struct str *out);
 MUST_CHECK int command_conf(const char *name, const struct command_args *a, struct conf *c);
 /* conf_finish(), the log, the notices. */
 MUST_CHECK int command_conf_finish(struct conf *c);
+
+/* A token for a short while: `video` says the grants; its strings may be NULL.  0, or
+ * COMMAND_FAILED with the line printed. */
+MUST_CHECK int creds_token(const char *name, const struct creds *c, const struct token_video *video,
+                           const char *identity, struct str *out);
 
 /* One Twirp call; the body of the answer is appended to out.  0, or COMMAND_FAILED with the
  * line printed.  `token` grants what the method needs. */

@@ -1,6 +1,7 @@
 #include "app/command.h"
 
 #include "base/err.h"
+#include "io/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "crypt/crypt.h"
@@ -255,4 +256,25 @@ int creds_call(const char *name, const struct creds *c, const char *method, cons
     dial_close(fd);
     str_fini(&request);
     return ret;
+}
+
+int creds_token(const char *name, const struct creds *c, const struct token_video *video,
+                const char *identity, struct str *out)
+{
+    struct token_claims *claims = mem_zero(sizeof *claims);
+    struct tick t = clock_tick();
+
+    if (claims == NULL)
+        return command_failed(name, "out of memory");
+    claims->issuer = c->key;
+    claims->identity = identity;
+    claims->name = claims->metadata = claims->kind = claims->room_preset = claims->sha256 = "";
+    claims->expires_s = (t.now + t.wall_off_us) / US_PER_SEC + TOKEN_TTL_S;
+    claims->has_video = true;
+    claims->video = *video;
+    claims->video.room = video->room != NULL ? video->room : "";
+    claims->video.destination_room = video->destination_room != NULL ? video->destination_room : "";
+    bool ok = token_mint(out, claims, bytes_str(c->secret));
+    mem_free(claims);
+    return ok ? 0 : command_failed(name, "cannot make a token");
 }

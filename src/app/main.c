@@ -32,6 +32,20 @@ static const struct command commands[] = {
      "  --update-own-metadata --valid-for 6h\n" WHERE},
     {"room", command_room, "list, create, change and end rooms and participants",
      "sluice room VERB ...; without a verb it lists them\n" WHERE},
+    {"join", command_join, "join a room as a participant: publish files, record tracks",
+     "sluice join --room NAME [flags]\n"
+     "  --room-id SID         the room by its id\n"
+     "  --identity NAME       made up when absent\n"
+     "  --token TOKEN         instead of key and secret\n"
+     "  --video FILE          IVF (VP8, VP9, AV1) or raw H.264; loops; may be repeated\n"
+     "  --audio FILE          Ogg with Opus; loops; may be repeated\n"
+     "  --sample              publish the test picture and tone\n"
+     "  --record DIR          write every track that arrives: .ivf, .h264, .ogg\n"
+     "  --duration 30s        leave after this time\n"
+     "  --no-subscribe --quiet\n"
+     "  --yield               stay silent while others publish\n" WHERE},
+    {"samples", command_samples, "write two small clips to try things with",
+     "sluice samples DIR\nWrites sample.ivf (VP8) and sample.ogg (Opus).\n"},
     {"create-room", command_create_room, "make a room and a token to join it",
      "sluice create-room [NAME] [--identity NAME]\n"
      "Prints one JSON object: sid, name, node_ip, creation_time, token.\n" WHERE},
