@@ -20,16 +20,22 @@
 
 enum {
     REMOTE_MAX = 128, /* tracks numbered by the client */
+    PEOPLE_MAX = 256,
     POLL_US = 50 * 1000,
     NAME_MAX_CHARS = 512,
 };
 
 struct remote {
     bool known, seen, failed;
-    char sid[32], from[256];
+    char sid[32];
     struct recorder recorder;
     bool recording;
     int fd;
+};
+
+/* Somebody in the room, to tell who a track is from; later ones are known by sid alone. */
+struct person {
+    char sid[32], identity[256];
 };
 
 struct join {
@@ -41,8 +47,9 @@ struct join {
     struct source source[JOIN_FILES_MAX];
     unsigned source_n;
     struct remote remote[REMOTE_MAX];
-    us_t start_at;
-    bool connected, published[JOIN_FILES_MAX], ended;
+    struct person person[PEOPLE_MAX];
+    char own_sid[32];
+    bool connected, ended;
     unsigned others; /* remote tracks now: the test picture yields to them */
     int code;
 };
@@ -246,6 +253,34 @@ static void on_media(struct join *j, const struct client_media *m, us_t now)
         record(j, r, m, now);
 }
 
+static struct person *find_person(struct join *j, const char *sid)
+{
+    for (unsigned i = 0; i < PEOPLE_MAX; i++) {
+        if (strcmp(j->person[i].sid, sid) == 0)
+            return &j->person[i];
+    }
+    return NULL;
+}
+
+/* Each update names everybody anew: only comings and goings are printed. */
+static void on_participant(struct join *j, const struct client_event *ev)
+{
+    struct person *p = find_person(j, ev->sid);
+
+    if (strcmp(ev->sid, j->own_sid) == 0 || (p != NULL) != ev->left)
+        return;
+    say(j, "participant %s (%s) %s", ev->identity, ev->sid, ev->left ? "left" : "is here");
+    if (ev->left) {
+        *p = (struct person){0};
+        return;
+    }
+    p = find_person(j, "");
+    if (p == NULL)
+        return;
+    memcpy(p->sid, ev->sid, sizeof p->sid);
+    memcpy(p->identity, ev->identity, sizeof p->identity);
+}
+
 static void on_track(struct join *j, const struct client_event *ev)
 {
     struct remote *r = &j->remote[ev->track % REMOTE_MAX];
@@ -254,7 +289,9 @@ static void on_track(struct join *j, const struct client_event *ev)
     r->known = true;
     r->seen = false;
     memcpy(r->sid, ev->sid, sizeof r->sid);
-    say(j, "track %s from %s %s", ev->sid, ev->identity, ev->video ? "video" : "audio");
+    const struct person *from = find_person(j, ev->identity);
+    say(j, "track %s from %s %s", ev->sid, from != NULL ? from->identity : ev->identity,
+        ev->video ? "video" : "audio");
     if (ev->video)
         client_ask_keyframe(joiner_client(j->joiner), ev->track, clock_tick().now);
 }
@@ -278,6 +315,7 @@ static void on_event(struct join *j, const struct client_event *ev, us_t now)
 {
     switch (ev->kind) {
     case CLIENT_EVT_JOINED:
+        memcpy(j->own_sid, ev->sid, sizeof j->own_sid);
         say(j, "joined as %s (%s)", ev->identity, ev->sid);
         break;
     case CLIENT_EVT_CONNECTED:
@@ -285,11 +323,10 @@ static void on_event(struct join *j, const struct client_event *ev, us_t now)
         say(j, "connected");
         break;
     case CLIENT_EVT_PUBLISHED:
-        j->published[ev->track] = true;
         say(j, "published %s %s", ev->sid, codec_mime(j->source[ev->track].codec));
         break;
     case CLIENT_EVT_PARTICIPANT:
-        say(j, "participant %s (%s) %s", ev->identity, ev->sid, ev->left ? "left" : "is here");
+        on_participant(j, ev);
         break;
     case CLIENT_EVT_TRACK:
         on_track(j, ev);

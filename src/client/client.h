@@ -60,10 +60,10 @@ enum client_event_kind {
     CLIENT_EVT_CONNECTED,   /* media may flow */
     CLIENT_EVT_PUBLISHED,   /* track: ours; sid */
     CLIENT_EVT_PARTICIPANT, /* sid, identity of another; left */
-    CLIENT_EVT_TRACK,       /* track: number of a remote track; sid, identity; video */
-    CLIENT_EVT_KEYFRAME,    /* track: ours; somebody needs a key frame */
-    CLIENT_EVT_DATA,        /* data: a DataPacket as received; reliable */
-    CLIENT_EVT_ENDED,       /* reason; final */
+    CLIENT_EVT_TRACK,    /* track: number of a remote track; sid; identity: the publisher's sid */
+    CLIENT_EVT_KEYFRAME, /* track: ours; somebody needs a key frame */
+    CLIENT_EVT_DATA,     /* data: a DataPacket as received; reliable */
+    CLIENT_EVT_ENDED,    /* reason; final */
 };
 
 struct client_event {
