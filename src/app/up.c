@@ -1,5 +1,6 @@
 #include "app/command.h"
 
+#include "app/filler.h"
 #include "app/pages.h"
 #include "app/server.h"
 #include "base/err.h"
@@ -11,6 +12,7 @@ struct up {
     const struct conf *conf;
     const char *dir;
     bool made;
+    struct filler filler;
 };
 
 /* The address that others on the network use; "localhost" when there is none. */
@@ -50,7 +52,7 @@ static void print_self_test(const struct server_ready *r)
 
 static void on_ready(void *owner, const struct server_ready *r)
 {
-    const struct up *u = owner;
+    struct up *u = owner;
     const struct conf *c = u->conf;
     char host[ADDR_TEXT_MAX];
 
@@ -67,8 +69,20 @@ static void on_ready(void *owner, const struct server_ready *r)
     if (c->dev)
         (void)printf("  WARNING   these keys are known to everybody: development only\n");
     print_self_test(r);
-    (void)printf("\nCtrl-C stops.\n");
+    (void)printf("\nA test picture with a tone is in room 'live' until somebody publishes there.\n"
+                 "Ctrl-C stops.\n");
     (void)fflush(stdout);
+    filler_start(&u->filler, c, r->http_port);
+}
+
+static void on_child(void *owner)
+{
+    filler_child(&((struct up *)owner)->filler);
+}
+
+static void on_stopping(void *owner)
+{
+    filler_stop(&((struct up *)owner)->filler);
 }
 
 static int keys(struct up *u, struct conf *c)
@@ -101,7 +115,8 @@ int command_up(const struct command_args *a)
         ret = keys(&up, &c);
     if (ret == 0)
         ret = command_conf_finish(&c);
-    struct server_hooks hooks = {.owner = &up, .ready = on_ready};
+    struct server_hooks hooks = {
+        .owner = &up, .ready = on_ready, .child = on_child, .stopping = on_stopping};
     if (ret == 0 && server_run(&c, &hooks, error) < 0)
         ret = command_misused("up", "%s", error[0] != '\0' ? error : "out of memory");
     str_fini(&dir);

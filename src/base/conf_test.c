@@ -84,9 +84,10 @@ TEST(conf_errors_name_line_and_remedy)
 TEST(conf_flags_rule_over_variables_over_the_file)
 {
     struct conf c;
-    const char *env[] = {"LIVEKIT_RTC_TCP_PORT=2", "LIVEKIT_URL=ws://x", "UDP_PORT=5", "HOME=/", NULL};
+    const char *env[] = {"LIVEKIT_RTC_TCP_PORT=2", "LIVEKIT_URL=ws://x", "UDP_PORT=5", "HOME=/",
+                         NULL};
     const char *argv[] = {"server", "--rtc.tcp_port",   "3",     "--udp-port=6-7", "--bind",
-                    "::1",    "--bind=127.0.0.1", "--dev", "--node-ip",      "10.0.0.1"};
+                          "::1",    "--bind=127.0.0.1", "--dev", "--node-ip",      "10.0.0.1"};
     int at = 1;
 
     conf_init(&c);
