@@ -49,15 +49,6 @@ static const struct command commands[] = {
     {"create-room", command_create_room, "make a room and a token to join it",
      "sluice create-room [NAME] [--identity NAME]\n"
      "Prints one JSON object: sid, name, node_ip, creation_time, token.\n" WHERE},
-    {"join", command_join, "join a room as a participant, with files as camera and microphone",
-     "sluice join --room NAME | --room-id SID | --token TOKEN [flags]\n"
-     "  --video FILE          ivf (VP8, VP9, AV1) or h264; may be repeated\n"
-     "  --audio FILE          ogg (Opus)\n"
-     "  --sample              the built-in test picture and tone\n"
-     "  --record DIR          write what arrives\n"
-     "  --identity NAME --duration 30s --no-subscribe --quiet\n" WHERE},
-    {"samples", command_samples, "write two small clips for trying `sluice join`",
-     "sluice samples DIR\n"},
     {"generate-keys", command_generate_keys, "print a new API key and secret",
      "sluice generate-keys\n"},
     {"ports", command_ports, "print the ports that a firewall must open",
