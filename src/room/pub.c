@@ -81,8 +81,8 @@ static bool is_svc(const char *mime)
     return c == CODEC_VP9 || c == CODEC_AV1;
 }
 
-static Livekit__SimulcastCodecInfo *codec_entry(struct arena *a, const char *codec,
-                                                const char *cid, bool video)
+static Livekit__SimulcastCodecInfo *codec_entry(struct arena *a, const char *codec, const char *cid,
+                                                bool video)
 {
     Livekit__SimulcastCodecInfo *c = pb_new(a, &livekit__simulcast_codec_info__descriptor);
 
@@ -100,9 +100,9 @@ static void choose_layer_mode(Livekit__SimulcastCodecInfo *c, Livekit__VideoLaye
         return;
     c->video_layer_mode = asked;
     if (asked == LIVEKIT__VIDEO_LAYER__MODE__MODE_UNUSED)
-        c->video_layer_mode =
-            is_svc(c->mime_type) ? LIVEKIT__VIDEO_LAYER__MODE__MULTIPLE_SPATIAL_LAYERS_PER_STREAM
-                                 : LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM;
+        c->video_layer_mode = is_svc(c->mime_type)
+                                  ? LIVEKIT__VIDEO_LAYER__MODE__MULTIPLE_SPATIAL_LAYERS_PER_STREAM
+                                  : LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM;
 }
 
 /* One entry per announced codec, or one made up. */
@@ -186,8 +186,8 @@ static bool fill_info(struct pub *p, const Livekit__AddTrackRequest *req)
     info->stereo = req->stereo;
     info->disable_red = req->disable_red;
     info->encryption = req->encryption;
-    info->stream = *req->stream != '\0' ? req->stream
-                                        : arena_dup_str(&p->arena, default_stream(req->source));
+    info->stream =
+        *req->stream != '\0' ? req->stream : arena_dup_str(&p->arena, default_stream(req->source));
     info->backup_codec_policy = req->backup_codec_policy;
     info->audio_features = req->audio_features;
     info->n_audio_features = req->n_audio_features;
@@ -203,8 +203,9 @@ static bool fill_info(struct pub *p, const Livekit__AddTrackRequest *req)
         return false;
     if (!fill_codecs(p, req))
         return false;
-    number_layers(info->layers, info->n_layers, info->codecs[0]->video_layer_mode ==
-                  LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM);
+    number_layers(info->layers, info->n_layers,
+                  info->codecs[0]->video_layer_mode ==
+                      LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM);
     info->mime_type = info->codecs[0]->mime_type;
     return !p->arena.failed;
 }
@@ -327,8 +328,7 @@ int pub_go_live(struct pub *p, const struct pub_media *media)
     p->layer_n = (uint8_t)u32_min(media->layer_n, CMD_LAYERS_MAX);
     memcpy(p->layer, media->layer, p->layer_n * sizeof *p->layer);
     enum codec first = (enum codec)p->codec[0].c.codec;
-    p->svc = p->layer_n <= 1 && (first == CODEC_VP9 || first == CODEC_AV1) &&
-             p->info->n_layers > 1;
+    p->svc = p->layer_n <= 1 && (first == CODEC_VP9 || first == CODEC_AV1) && p->info->n_layers > 1;
     fill_track_open(p, media->peer, &c);
     if (!plane_push(&h->plane, shard, &c)) {
         plane_untake(&h->plane, PLANE_TRACK, track);
@@ -679,7 +679,7 @@ int sub_attach(struct sub *s, const struct sub_target *target)
     a->peer = target->peer;
     a->ssrc = s->ssrc;
     a->rtx_ssrc = s->rtx_ssrc;
-    (void)str_copy(a->mid, sizeof a->mid, bytes_str(target->mid)); /* checked when parsed */
+    (void)str_copy(a->mid, sizeof a->mid, bytes_str(target->mid));        /* checked when parsed */
     (void)str_copy(a->cname, sizeof a->cname, bytes_str(p->member->sid)); /* always fits */
     size_t n = strlen(a->cname);
     a->cname[n++] = '|';

@@ -65,8 +65,7 @@ MUST_CHECK int sub_attach(struct sub *s, const struct sub_target *target);
 void sub_choose_ssrc(struct sub *s, bool rtx);
 /* Stops forwarding, keeps the wish. */
 void sub_detach(struct sub *s);
-void sub_settings(struct sub *s, bool disabled, uint8_t max_spatial, uint8_t max_temporal,
-                  us_t at);
+void sub_settings(struct sub *s, bool disabled, uint8_t max_spatial, uint8_t max_temporal, us_t at);
 /* Sends settings that are due; returns when the next is (US_NEVER). */
 us_t sub_settings_flush(struct sub *s, us_t now);
 

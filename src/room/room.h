@@ -13,18 +13,21 @@
 #ifndef ROOM_ROOM_H
 #define ROOM_ROOM_H
 
+#include "base/err.h"
 #include "base/heap.h"
 #include "base/map.h"
 #include "room/grant.h"
 #include "room/plane.h"
 
+#include "livekit_rtc.pb-c.h"
+
 enum {
     ROOM_SID_MAX = 24,
     ROOM_SHARDS_MAX = PLANE_SHARDS_MAX,
-    ROOM_PUBS_MAX = 64,      /* publications of one member, pending ones included; chosen */
-    ROOM_PENDING_MAX = 20,   /* announced, media not there yet (livekit-server.md 3.6) */
-    ROOM_SUBS_MAX = 4096,    /* subscriptions of one member; chosen: over SDP_MEDIA_MAX anyway */
-    ROOM_CIDS_MAX = 5,       /* client ids of one publication: its own and its codecs' */
+    ROOM_PUBS_MAX = 64,    /* publications of one member, pending ones included; chosen */
+    ROOM_PENDING_MAX = 20, /* announced, media not there yet (livekit-server.md 3.6) */
+    ROOM_SUBS_MAX = 4096,  /* subscriptions of one member; chosen: over SDP_MEDIA_MAX anyway */
+    ROOM_CIDS_MAX = 5,     /* client ids of one publication: its own and its codecs' */
     ROOM_PUB_BYTES_MAX = 1 << 16,    /* description of one publication */
     ROOM_POLICY_BYTES_MAX = 1 << 18, /* one subscription permission */
     ROOM_KIND_DETAILS_MAX = 16,
@@ -36,9 +39,9 @@ struct session; /* signal/session.h: a member's signalling half, of the same lif
 struct member;
 
 struct room_limits {
-    uint32_t metadata_bytes, attributes_bytes;                 /* 0: unlimited */
+    uint32_t metadata_bytes, attributes_bytes;                  /* 0: unlimited */
     uint32_t room_name_len, identity_len, participant_name_len; /* bytes */
-    uint32_t rooms, members, tracks;                           /* 0: unlimited */
+    uint32_t rooms, members, tracks;                            /* 0: unlimited */
 };
 
 struct attr {
@@ -158,11 +161,11 @@ struct room {
     char *name, *metadata;
     uint32_t empty_timeout_s, departure_timeout_s, max_participants;
     uint32_t min_playout_delay, max_playout_delay;
-    int64_t created_ms; /* wall */
+    int64_t created_ms;          /* wall */
     us_t created_at, emptied_at; /* emptied_at: US_NEVER while somebody is in */
     bool ever_joined, closed;
-    bool news;            /* metadata or recording changed: at once */
-    bool counts_news;     /* numbers changed: at most every 5 s */
+    bool news;        /* metadata or recording changed: at once */
+    bool counts_news; /* numbers changed: at most every 5 s */
     us_t counts_at, batch_at, speakers_at, quality_at;
     bool speakers_dirty;
     uint32_t told_members, told_publishers;
