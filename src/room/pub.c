@@ -513,7 +513,6 @@ int sub_want(struct member *m, struct pub *p)
     s->member = m;
     s->pub = p;
     s->serial = ++h->serial;
-    s->told_allowed = true;
     s->max_spatial = m->adaptive_stream ? 0 : 2;
     s->max_temporal = 3;
     struct sub **tail = &m->subs; /* first wished, first served */

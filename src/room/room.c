@@ -351,6 +351,19 @@ fail:
     return E_NOMEM;
 }
 
+static void remember_departed(struct room *r, const struct member *m)
+{
+    struct departed *d = &r->departed[r->departed_n++ % ROOM_DEPARTED_MAX];
+    struct bytes id = bytes_str(m->identity);
+
+    memcpy(d->sid, m->sid, sizeof d->sid);
+    id.len = size_min(id.len, sizeof d->identity - 1);
+    (void)str_copy(d->identity, sizeof d->identity, id); /* cut to fit */
+    d->reason = m->reason;
+    d->version = m->version;
+    d->at = r->house->tick.now;
+}
+
 void member_part(struct member *m, Livekit__DisconnectReason reason)
 {
     struct room *r = m->room;
@@ -374,6 +387,8 @@ void member_part(struct member *m, Livekit__DisconnectReason reason)
     r->house->member_n--;
     m->next_left = r->left;
     r->left = m;
+    if (!m->grant.hidden && m->announced)
+        remember_departed(r, m);
     if (!dependent && room_count(r) == 0)
         r->emptied_at = r->house->tick.now;
     r->counts_news = true;

@@ -33,6 +33,8 @@ enum {
     ROOM_KIND_DETAILS_MAX = 16,
     ROOM_CAPABILITIES_MAX = 8,
     ROOM_ATTRIBUTES_MAX = 256, /* keys of one member */
+    ROOM_DEPARTED_MAX = 32,    /* chosen: more within one lost socket are learnt by a full rejoin */
+    ROOM_DEPARTED_IDENTITY_MAX = 64,
 };
 
 struct session; /* signal/session.h: a member's signalling half, of the same life */
@@ -135,7 +137,8 @@ struct member {
     Livekit__ClientInfo__Capability capability[ROOM_CAPABILITIES_MAX];
     uint32_t capability_n;
     bool auto_subscribe, adaptive_stream;
-    bool gone; /* left; waiting in room->left */
+    bool announced; /* somebody was told of it */
+    bool gone;      /* left; waiting in room->left */
     enum member_news news;
     bool subs_dirty; /* subscriptions need a look */
     uint8_t shard;
@@ -147,11 +150,21 @@ struct member {
     Livekit__SubscriptionPermission *policy; /* NULL: everybody may subscribe */
     uint32_t last_sequence;                  /* of its reliable data */
     uint64_t mark;                           /* scratch of loops over targets */
+    us_t speaks_until;                       /* a simulated speaker */
     float told_level;                        /* as speakers_changed last said */
     Livekit__ConnectionQuality quality;
     float score;
     bool quality_told;
     struct member *next_left;
+};
+
+/* Who left lately, for those who were away meanwhile. */
+struct departed {
+    char sid[ROOM_SID_MAX];
+    char identity[ROOM_DEPARTED_IDENTITY_MAX]; /* cut: clients find the entry by sid */
+    Livekit__DisconnectReason reason;
+    uint32_t version;
+    us_t at;
 };
 
 struct room {
@@ -175,6 +188,8 @@ struct room {
     struct member **member; /* in order of joining */
     uint32_t member_n, member_cap;
     struct member *left;
+    struct departed departed[ROOM_DEPARTED_MAX]; /* a ring */
+    uint32_t departed_n;
     uint64_t nonce[64][2]; /* user packets lately seen */
     uint32_t nonce_n;
     struct room *next_closed;

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "wire/pb.h"
+#include "wire/pb_json.h"
 
 static struct frame *pack(const Livekit__SignalResponse *m, bool json)
 {
@@ -11,7 +12,7 @@ static struct frame *pack(const Livekit__SignalResponse *m, bool json)
 
     str_init(&text, RESPONSE_BYTES_MAX);
     if (json)
-        pb_to_json(&m->base, PB_JSON_SIGNAL, &text);
+        pb_json_write(&m->base, PB_JSON_SIGNAL, &text);
     else
         pb_pack(&m->base, &text);
     if (!text.failed)

@@ -33,7 +33,9 @@ enum {
     SESSION_MESSAGES_PER_S = 100, /* signal messages; chosen: clients send a few a second */
     SESSION_MESSAGES_BURST = 1000,
     SESSION_CLAIMS_BYTES = 1 << 19,
-    SESSION_PROTOCOL = 17, /* that we speak */
+    SESSION_PROTOCOL = 17,    /* that we speak */
+    SESSION_MISSING_MAX = 64, /* wishes for tracks that nobody published yet */
+    SESSION_MISSING_US = 60 * 1000000,
     SECTION_CID_MAX = 128,
 };
 
@@ -90,6 +92,12 @@ struct queued {
     Livekit__AddTrackRequest *req;
 };
 
+/* A wish for a track that is not there yet. */
+struct missing {
+    char sid[ROOM_SID_MAX];
+    us_t until;
+};
+
 struct hub;
 
 struct session {
@@ -116,6 +124,8 @@ struct session {
     us_t asked_until;
     bool round_wanted;
     us_t round_until; /* a round was asked for and has not come */
+    struct missing missing[SESSION_MISSING_MAX];
+    uint32_t missing_n;
     struct held *held, *held_last;
     size_t held_bytes;
     uint32_t budget; /* signal messages it may send now */
