@@ -91,8 +91,8 @@ void node_free(struct node *n);
 /* A whole request.  A WebSocket upgrade is a request too: the answer is NODE_OUT_WS_ACCEPT or an
  * HTTP response (refusals happen before the 101).  Returns false when no route of the node matches
  * and nothing will be answered: the owner then serves pages or 404. */
-bool node_http(struct node *n, uint64_t conn, const struct http_msg *req,
-               const struct addr *client, struct tick tick);
+bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const struct addr *client,
+               struct tick tick);
 void node_ws_message(struct node *n, uint64_t conn, bool text, struct bytes data, struct tick tick);
 /* The connection is gone (either side, or a limit). */
 void node_conn_closed(struct node *n, uint64_t conn, struct tick tick);

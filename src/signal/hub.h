@@ -11,7 +11,7 @@
 #include "signal/session.h"
 
 enum {
-    HUB_CANDIDATES_MAX = 32,
+    HUB_CANDIDATES_MAX = 4 * PLANE_SHARDS_MAX,
     HUB_ICE_SERVERS_MAX = 16,
     HUB_RPCS_MAX = 1024, /* PerformRpc calls under way; beyond: refused */
     HUB_PACKET_MAX = DATA_PACKET_MAX + DATA_GROWTH_MAX,

@@ -1,0 +1,411 @@
+#include "api/node.h"
+
+#include "api/join.h"
+#include "api/pages.h"
+#include "api/rooms.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "signal/rpc.h"
+#include "wire/pb.h"
+
+enum {
+    WAITING_MAX = HUB_RPCS_MAX,
+    MESSAGE_BYTES_DEFAULT = 2 << 20,
+    ICE_SERVERS_BYTES_MAX = 1 << 16,
+    ICE_URLS_MAX = 8,
+};
+
+static const char text_plain[] = "text/plain; charset=utf-8";
+static const char version_default[] = "1.13.6"; /* what clients rely on stops there (3.3) */
+
+/* An HTTP request whose answer comes later. */
+struct waiting {
+    uint64_t conn;
+    bool json;
+};
+
+struct node {
+    struct node_cfg cfg;
+    struct hub *hub;
+    struct arena arena; /* ICE servers */
+    struct waiting waiting[WAITING_MAX];
+    uint32_t waiting_n;
+    bool cmd_lent; /* the head of cmd_shard's queue is with the owner */
+    uint8_t cmd_shard;
+};
+
+/* ---- life ---- */
+
+static Livekit__ICEServer *read_ice_server(struct arena *a, const struct json_t *v)
+{
+    Livekit__ICEServer *s = pb_new(a, &livekit__iceserver__descriptor);
+    const struct json_t *urls = json_member(v, "urls");
+    struct bytes text;
+
+    if (s == NULL || (s->urls = arena_array(a, ICE_URLS_MAX, sizeof *s->urls)) == NULL)
+        return NULL;
+    for (size_t i = 0; i < json_count(urls) && s->n_urls < ICE_URLS_MAX; i++)
+        if (json_to_text(json_item(urls, i), &text) &&
+            (s->urls[s->n_urls] = arena_dup(a, text)) != NULL)
+            s->n_urls++;
+    if (json_to_text(json_member(v, "username"), &text))
+        s->username = arena_dup(a, text);
+    if (json_to_text(json_member(v, "credential"), &text))
+        s->credential = arena_dup(a, text);
+    return s->username != NULL && s->credential != NULL ? s : NULL;
+}
+
+static int read_ice_servers(struct node *n, struct hub_cfg *hc)
+{
+    struct json_doc doc;
+
+    if (n->cfg.ice_servers_json == NULL)
+        return 0;
+    int err = json_parse(&doc, bytes_str(n->cfg.ice_servers_json), ICE_SERVERS_BYTES_MAX);
+    if (err != 0)
+        return err;
+    hc->ice_server = arena_array(&n->arena, HUB_ICE_SERVERS_MAX, sizeof *hc->ice_server);
+    for (size_t i = 0; hc->ice_server != NULL && i < json_count(doc.root) &&
+                       hc->ice_server_n < HUB_ICE_SERVERS_MAX;
+         i++) {
+        Livekit__ICEServer *s = read_ice_server(&n->arena, json_item(doc.root, i));
+        if (s != NULL)
+            hc->ice_server[hc->ice_server_n++] = s;
+    }
+    json_close(&doc);
+    return 0;
+}
+
+static void fill_house(const struct node_cfg *c, struct house_cfg *h)
+{
+    *h = (struct house_cfg){
+        .seed = c->seed,
+        .shard_n = c->shard_n,
+        .peers_per_shard_soft = c->peers_per_shard_soft,
+        .empty_timeout_s = c->empty_timeout_s,
+        .departure_timeout_s = c->departure_timeout_s,
+        .max_participants = c->max_participants,
+        .limits = {.metadata_bytes = c->limits.max_metadata_size,
+                   .attributes_bytes = c->limits.max_attributes_size,
+                   .room_name_len = c->limits.max_room_name_length,
+                   .identity_len = c->limits.max_participant_identity_length,
+                   .participant_name_len = c->limits.max_participant_name_length,
+                   .rooms = c->limits.max_rooms,
+                   .members = c->limits.max_participants,
+                   .tracks = c->limits.max_tracks},
+    };
+}
+
+static int open_hub(struct node *n, struct tick tick)
+{
+    const struct node_cfg *c = &n->cfg;
+    struct hub_cfg hc = {.candidate_n = u32_min(c->candidate_n, HUB_CANDIDATES_MAX),
+                         .fingerprint = c->fingerprint,
+                         .version = c->version != NULL ? c->version : version_default,
+                         .region = c->region != NULL ? c->region : "",
+                         .key_id = c->key_n > 0 ? c->key[0].id : "",
+                         .key_secret = c->key_n > 0 ? c->key[0].secret : "",
+                         .auto_create = c->auto_create,
+                         .enable_remote_unmute = c->enable_remote_unmute,
+                         .message_bytes_max = c->limits.signal_message_size_limit != 0
+                                                  ? c->limits.signal_message_size_limit
+                                                  : MESSAGE_BYTES_DEFAULT};
+
+    fill_house(c, &hc.house);
+    for (uint32_t i = 0; i < hc.candidate_n; i++)
+        hc.candidate[i] =
+            (struct hub_candidate){.shard = c->candidate[i].shard, .addr = c->candidate[i].addr};
+    int err = read_ice_servers(n, &hc);
+    return err != 0 ? err : hub_open(&n->hub, &hc, tick);
+}
+
+int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
+{
+    if (cfg->shard_n == 0 || cfg->shard_n > NODE_SHARDS_MAX || cfg->key_n > NODE_KEYS_MAX ||
+        cfg->fingerprint.len != 32)
+        return E_INVAL;
+    struct node *n = mem_zero(sizeof *n);
+    if (n == NULL)
+        return E_NOMEM;
+    n->cfg = *cfg;
+    arena_init(&n->arena, ICE_SERVERS_BYTES_MAX * 4);
+    int err = open_hub(n, tick);
+    if (err != 0) {
+        node_free(n);
+        return err;
+    }
+    *ret = n;
+    return 0;
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL)
+        return;
+    hub_free(n->hub);
+    arena_fini(&n->arena);
+    mem_free(n);
+}
+
+/* ---- HTTP ---- */
+
+static void answer_text(struct node *n, uint64_t conn, int status, const char *text)
+{
+    outbox_http(&n->hub->out, conn, status, text_plain,
+                bytes_str(text != NULL ? text : "out of memory"));
+}
+
+static bool wants_page(const struct http_msg *req)
+{
+    const char *accept = http_header_get(req, "accept");
+    return accept != NULL && strstr(accept, "text/html") != NULL;
+}
+
+struct route {
+    bool rtc, v1, validate;
+};
+
+static bool find_route(const char *path, struct route *r)
+{
+    *r = (struct route){.rtc = true};
+    if (strcmp(path, "/rtc") == 0)
+        return true;
+    r->v1 = strcmp(path, "/rtc/v1") == 0 || strcmp(path, "/rtc/v1/validate") == 0;
+    r->validate = strcmp(path, "/rtc/validate") == 0 || strcmp(path, "/rtc/v1/validate") == 0;
+    return r->v1 || r->validate;
+}
+
+static void serve_rtc(struct node *n, uint64_t conn, const struct http_msg *req,
+                      const struct route *route)
+{
+    int64_t unix_s = house_wall_ms(&n->hub->house) / 1000;
+    struct session_cfg cfg = {.conn = conn};
+    struct session_refusal refusal;
+    struct join_why why;
+    struct arena keep, scratch;
+
+    arena_init(&keep, SESSION_CLAIMS_BYTES);
+    arena_init(&scratch, JOIN_ARENA_BYTES);
+    struct token_claims *claims = join_claims(&n->cfg, req, unix_s, &keep, &why);
+    struct join_ask ask = {.cfg = &n->cfg,
+                           .hub = n->hub,
+                           .req = req,
+                           .claims = claims,
+                           .v1 = route->v1,
+                           .strict = route->validate,
+                           .arena = &scratch};
+    if (why.status == 0 && !route->validate && !req->upgrade)
+        why = (struct join_why){404, ""};
+    if (why.status == 0 && join_read(&ask, &cfg, &why)) {
+        if (cfg.claims->identity != NULL) /* it may have been made in the scratch arena */
+            cfg.claims->identity = arena_dup_str(&keep, cfg.claims->identity);
+        cfg.keep = keep;
+        if (route->validate)
+            answer_text(n, conn, 200, "success");
+        else if (session_join(n->hub, &cfg, &refusal))
+            keep = (struct arena){0};
+        else
+            answer_text(n, conn, refusal.status, refusal.text);
+    } else {
+        answer_text(n, conn, why.status, why.text);
+    }
+    arena_fini(&scratch);
+    arena_fini(&keep);
+}
+
+static void remember(struct node *n, const struct rooms_call *call)
+{
+    assert(n->waiting_n < WAITING_MAX); /* as many as there may be calls under way */
+    n->waiting[n->waiting_n++] = (struct waiting){.conn = call->conn, .json = call->twirp.json};
+}
+
+static void serve_twirp(struct node *n, uint64_t conn, const struct http_msg *req)
+{
+    int64_t unix_s = house_wall_ms(&n->hub->house) / 1000;
+    struct rooms_call call = {.hub = n->hub, .conn = conn};
+    struct join_why why;
+    struct arena a;
+
+    arena_init(&a, ROOMS_ARENA_BYTES);
+    call.arena = &a;
+    call.claims = join_claims(&n->cfg, req, unix_s, &a, &why);
+    if (why.status != 0)
+        answer_text(n, conn, why.status, why.text);
+    else if (!rooms_serve(&call, req))
+        answer_text(n, conn, 404, "404 page not found\n");
+    if (call.later)
+        remember(n, &call);
+    arena_fini(&a);
+}
+
+bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const struct addr *client,
+               struct tick tick)
+{
+    struct route route;
+
+    (void)client; /* addresses are not told to anybody yet */
+    hub_time(n->hub, tick);
+    if (strcmp(req->path, "/") == 0) {
+        bool get = strcmp(req->method, "GET") == 0;
+        if ((!get && strcmp(req->method, "HEAD") != 0) || (get && wants_page(req)))
+            return false;
+        answer_text(n, conn, 200, "OK");
+        return true;
+    }
+    if (find_route(req->path, &route)) {
+        serve_rtc(n, conn, req, &route);
+        return true;
+    }
+    if (strncmp(req->path, "/twirp/", 7) == 0) {
+        serve_twirp(n, conn, req);
+        return true;
+    }
+    return pages_http(n->hub, &n->cfg, conn, req);
+}
+
+/* ---- the rest goes through ---- */
+
+void node_ws_message(struct node *n, uint64_t conn, bool text, struct bytes data, struct tick tick)
+{
+    hub_time(n->hub, tick);
+    hub_message(n->hub, conn, text, data);
+}
+
+void node_conn_closed(struct node *n, uint64_t conn, struct tick tick)
+{
+    hub_time(n->hub, tick);
+    hub_closed(n->hub, conn);
+}
+
+void node_event(struct node *n, uint8_t shard, const struct evt *ev, struct tick tick)
+{
+    (void)shard; /* handles say it */
+    hub_time(n->hub, tick);
+    hub_event(n->hub, ev);
+}
+
+static void answer_rpc(struct node *n, const struct rpc_result *result)
+{
+    struct rooms_call call = {.hub = n->hub, .conn = result->conn};
+    struct arena a;
+
+    for (uint32_t i = 0; i < n->waiting_n; i++) {
+        if (n->waiting[i].conn != result->conn)
+            continue;
+        call.twirp.json = n->waiting[i].json;
+        call.twirp.method = &twirp_rooms[ROOMS_PERFORM_RPC];
+        n->waiting[i] = n->waiting[--n->waiting_n];
+        arena_init(&a, ROOMS_ARENA_BYTES);
+        call.arena = &a;
+        rooms_rpc_done(&call, result);
+        arena_fini(&a);
+        return;
+    }
+}
+
+void node_tick(struct node *n, struct tick tick)
+{
+    struct rpc_result result;
+
+    hub_time(n->hub, tick);
+    hub_tick(n->hub);
+    while (rpc_result(n->hub, &result)) {
+        answer_rpc(n, &result);
+        mem_free(result.payload);
+    }
+}
+
+us_t node_deadline(const struct node *n)
+{
+    return hub_deadline(n->hub);
+}
+
+static void translate(const struct outbox_item *it, struct node_out *out)
+{
+    static const enum node_out_kind kinds[] = {[OUTBOX_HTTP] = NODE_OUT_HTTP,
+                                               [OUTBOX_ACCEPT] = NODE_OUT_WS_ACCEPT,
+                                               [OUTBOX_SEND] = NODE_OUT_WS_SEND,
+                                               [OUTBOX_CLOSE] = NODE_OUT_WS_CLOSE,
+                                               [OUTBOX_LOG] = NODE_OUT_LOG};
+
+    *out = (struct node_out){.kind = kinds[it->kind],
+                             .conn = it->conn,
+                             .status = it->status,
+                             .content_type = it->content_type,
+                             .headers = it->headers,
+                             .text = it->text,
+                             .ws_code = it->ws_code,
+                             .level = it->level};
+    if (it->frame != NULL)
+        out->data = bytes_of(it->frame->data, it->frame->len);
+}
+
+bool node_output(struct node *n, struct node_out *out)
+{
+    struct plane *plane = &n->hub->house.plane;
+    const struct outbox_item *it;
+    uint8_t shard;
+
+    if (n->cmd_lent) {
+        n->cmd_lent = false;
+        plane_pop(plane, n->cmd_shard);
+    }
+    const struct cmd *c = plane_head(plane, &shard);
+    if (c != NULL) {
+        n->cmd_lent = true;
+        n->cmd_shard = shard;
+        *out = (struct node_out){.kind = NODE_OUT_CMD, .shard = shard, .cmd = c};
+        return true;
+    }
+    if ((it = outbox_next(&n->hub->out)) == NULL)
+        return false;
+    translate(it, out);
+    return true;
+}
+
+void node_cmd_blocked(struct node *n, uint8_t shard)
+{
+    if (n->cmd_lent && n->cmd_shard == shard)
+        n->cmd_lent = false; /* stays at the head */
+    plane_block(&n->hub->house.plane, shard);
+}
+
+void node_shutdown(struct node *n, struct tick tick)
+{
+    hub_time(n->hub, tick);
+    hub_shutdown(n->hub);
+}
+
+void node_get_counts(const struct node *n, struct node_counts *out)
+{
+    const struct house *h = &n->hub->house;
+
+    *out = (struct node_counts){.rooms = h->room_n,
+                                .members = h->member_n,
+                                .sessions = n->hub->session_n,
+                                .pubs = h->pub_n,
+                                .subs = h->sub_n,
+                                .conns = n->hub->by_conn.used};
+}
+
+static void metric(struct str *out, const char *name, const char *kind, uint64_t value)
+{
+    str_printf(out, "# TYPE %s %s\n%s %llu\n", name, kind, name, (unsigned long long)value);
+}
+
+void node_metrics(const struct node *n, struct str *out)
+{
+    const struct hub *hub = n->hub;
+    const struct house *h = &hub->house;
+
+    metric(out, "livekit_room_total", "gauge", h->room_n);
+    metric(out, "livekit_participant_total", "gauge", h->member_n);
+    metric(out, "livekit_track_published_total", "gauge", h->pub_n);
+    metric(out, "livekit_track_subscribed_total", "gauge", h->sub_n);
+    metric(out, "sluice_signal_messages_total", "counter", hub->messages);
+    metric(out, "sluice_signal_messages_refused_total", "counter", hub->messages_bad);
+    metric(out, "sluice_data_packets_total", "counter", hub->data_packets);
+    metric(out, "sluice_data_packets_refused_total", "counter", hub->data_refused);
+    metric(out, "sluice_sctp_packets_dropped_total", "counter", h->plane.data_dropped);
+    metric(out, "sluice_output_refused_total", "counter", hub->out.refused);
+}

@@ -1,0 +1,539 @@
+#include "api/rooms.h"
+
+#include "signal/request.h"
+#include "signal/response.h"
+#include "signal/rpc.h"
+#include "signal/transport.h"
+
+#include "livekit_room.pb-c.h"
+
+enum { ANSWER_BYTES_MAX = 64 << 20 };
+
+/* Errors that the original passes through two layers read like this (1.6). */
+#define WRAPPED "twirp error unknown: "
+
+/* ---- answers ---- */
+
+static void answer(struct rooms_call *call, struct twirp_head head, struct str *body)
+{
+    outbox_http(&call->hub->out, call->conn, head.status, head.content_type, str_bytes(body));
+    str_fini(body);
+}
+
+static void reply(struct rooms_call *call, const ProtobufCMessage *m)
+{
+    struct str body;
+
+    str_init(&body, ANSWER_BYTES_MAX);
+    answer(call, twirp_answer(&call->twirp, m, &body), &body);
+}
+
+static void refuse(struct rooms_call *call, const struct twirp_error *err)
+{
+    struct str body;
+
+    str_init(&body, 1 << 16);
+    answer(call, twirp_refuse(err, &body), &body);
+}
+
+/* `meta_key` may be NULL. */
+static void fail(struct rooms_call *call, enum twirp_code code, const char *msg,
+                 const char *meta_key, const char *meta_value)
+{
+    struct twirp_error err = {0};
+
+    twirp_fail(&err, code, "%s", msg);
+    if (meta_key != NULL)
+        twirp_add_meta(&err, meta_key, meta_value);
+    refuse(call, &err);
+}
+
+static void deny(struct rooms_call *call)
+{
+    struct twirp_error err = {0};
+
+    twirp_fail_grant(&err);
+    refuse(call, &err);
+}
+
+/* ---- grants and look-ups ---- */
+
+static const struct token_video *grants(const struct rooms_call *call)
+{
+    return call->claims != NULL && call->claims->has_video ? &call->claims->video : NULL;
+}
+
+static bool is_admin(struct rooms_call *call, const char *room)
+{
+    const struct token_video *v = grants(call);
+
+    if (v != NULL && v->room_admin && strcmp(v->room, room) == 0)
+        return true;
+    deny(call);
+    return false;
+}
+
+static struct room *need_room(struct rooms_call *call, const char *name)
+{
+    struct room *r = house_find(&call->hub->house, name);
+
+    if (r == NULL)
+        fail(call, TWIRP_NOT_FOUND, WRAPPED "requested room does not exist", NULL, NULL);
+    return r;
+}
+
+static struct member *need_member(struct rooms_call *call, const char *room, const char *identity)
+{
+    struct room *r = house_find(&call->hub->house, room);
+    struct member *m = r != NULL ? room_find(r, identity) : NULL;
+
+    if (m == NULL || m->session == NULL)
+        fail(call, TWIRP_NOT_FOUND, WRAPPED "participant does not exist", NULL, NULL);
+    return m != NULL && m->session != NULL ? m : NULL;
+}
+
+static void reply_room(struct rooms_call *call, const struct room *r)
+{
+    Livekit__Room *info = info_room(call->arena, r);
+
+    if (info != NULL)
+        reply(call, &info->base);
+    else
+        fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
+}
+
+static void too_long(struct rooms_call *call, const char *text, uint32_t limit,
+                     const char *argument)
+{
+    char *msg = arena_printf(call->arena, "%s %u", text, limit);
+
+    fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : text, "argument", argument);
+}
+
+static bool over(const char *text, uint32_t limit)
+{
+    return limit != 0 && strlen(text) > limit;
+}
+
+/* ---- rooms ---- */
+
+static void create_room(struct rooms_call *call)
+{
+    Livekit__CreateRoomRequest *q = (void *)call->twirp.request;
+    const struct room_limits *l = &call->hub->house.cfg.limits;
+    struct room *r;
+
+    if (grants(call) == NULL || !grants(call)->room_create) {
+        deny(call);
+        return;
+    }
+    if (q->egress != NULL) {
+        fail(call, TWIRP_INTERNAL, "egress not connected (redis required)", NULL, NULL);
+        return;
+    }
+    if (over(q->name, l->room_name_len)) {
+        too_long(call, "room name length exceeds limits: max length", l->room_name_len, "name");
+        return;
+    }
+    if (over(q->metadata, l->metadata_bytes)) {
+        too_long(call, "metadata size exceeds limits: max size", l->metadata_bytes, "metadata");
+        return;
+    }
+    if (*q->name == '\0') {
+        fail(call, TWIRP_INVALID_ARGUMENT, WRAPPED "no room name", NULL, NULL);
+        return;
+    }
+    if (hub_room(call->hub, q->name, true, &r) != 0) {
+        fail(call, TWIRP_RESOURCE_EXHAUSTED, WRAPPED "node has exceeded its configured limit", NULL,
+             NULL);
+        return;
+    }
+    if (q->empty_timeout != 0)
+        r->empty_timeout_s = q->empty_timeout;
+    if (q->departure_timeout != 0)
+        r->departure_timeout_s = q->departure_timeout;
+    if (q->max_participants != 0)
+        r->max_participants = q->max_participants;
+    if (*q->metadata != '\0')
+        (void)room_set_metadata(r, q->metadata); /* refused: the answer shows what holds */
+    room_touch(r);
+    reply_room(call, r);
+}
+
+static bool named(const Livekit__ListRoomsRequest *q, const struct room *r)
+{
+    for (size_t i = 0; i < q->n_names; i++)
+        if (strcmp(q->names[i], r->name) == 0)
+            return true;
+    return q->n_names == 0;
+}
+
+static void list_rooms(struct rooms_call *call)
+{
+    Livekit__ListRoomsRequest *q = (void *)call->twirp.request;
+    Livekit__ListRoomsResponse a = LIVEKIT__LIST_ROOMS_RESPONSE__INIT;
+    const struct house *h = &call->hub->house;
+    uint32_t at = 0;
+    void *value;
+
+    if (grants(call) == NULL || !grants(call)->room_list) {
+        deny(call);
+        return;
+    }
+    a.rooms = arena_array(call->arena, h->room_n + 1, sizeof *a.rooms);
+    while (a.rooms != NULL && map_next(&h->by_name, &at, NULL, &value)) {
+        if (!named(q, value) || a.n_rooms >= h->room_n)
+            continue;
+        a.rooms[a.n_rooms] = info_room(call->arena, value);
+        a.n_rooms += a.rooms[a.n_rooms] != NULL;
+    }
+    reply(call, &a.base);
+}
+
+static void delete_room(struct rooms_call *call)
+{
+    Livekit__DeleteRoomRequest *q = (void *)call->twirp.request;
+    Livekit__DeleteRoomResponse a = LIVEKIT__DELETE_ROOM_RESPONSE__INIT;
+    struct room *r;
+
+    if (grants(call) == NULL || !grants(call)->room_create) {
+        deny(call);
+        return;
+    }
+    if ((r = need_room(call, q->room)) == NULL)
+        return;
+    hub_delete_room(call->hub, r, LIVEKIT__DISCONNECT_REASON__ROOM_DELETED);
+    reply(call, &a.base);
+}
+
+static void update_room_metadata(struct rooms_call *call)
+{
+    Livekit__UpdateRoomMetadataRequest *q = (void *)call->twirp.request;
+    uint32_t limit = call->hub->house.cfg.limits.metadata_bytes;
+    struct room *r;
+
+    if (over(q->metadata, limit)) {
+        too_long(call, "metadata size exceeds limits: max size", limit, "metadata");
+        return;
+    }
+    if (!is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
+        return;
+    if (room_set_metadata(r, q->metadata))
+        reply_room(call, r);
+    else
+        fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
+}
+
+/* ---- participants ---- */
+
+static void list_participants(struct rooms_call *call)
+{
+    Livekit__ListParticipantsRequest *q = (void *)call->twirp.request;
+    Livekit__ListParticipantsResponse a = LIVEKIT__LIST_PARTICIPANTS_RESPONSE__INIT;
+    struct room *r;
+
+    if (!is_admin(call, q->room))
+        return;
+    if ((r = house_find(&call->hub->house, q->room)) != NULL)
+        a.participants = info_members(call->arena, r, NULL, true, &a.n_participants);
+    reply(call, &a.base);
+}
+
+static void reply_member(struct rooms_call *call, const struct member *m)
+{
+    Livekit__ParticipantInfo *info = info_member(call->arena, m);
+
+    if (info != NULL)
+        reply(call, &info->base);
+    else
+        fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
+}
+
+static void get_participant(struct rooms_call *call)
+{
+    Livekit__RoomParticipantIdentity *q = (void *)call->twirp.request;
+    struct member *m;
+
+    if (is_admin(call, q->room) && (m = need_member(call, q->room, q->identity)) != NULL)
+        reply_member(call, m);
+}
+
+static void remove_participant(struct rooms_call *call)
+{
+    Livekit__RoomParticipantIdentity *q = (void *)call->twirp.request;
+    Livekit__RemoveParticipantResponse a = LIVEKIT__REMOVE_PARTICIPANT_RESPONSE__INIT;
+    struct member *m;
+
+    if (!is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
+        return;
+    session_end(m->session, LIVEKIT__DISCONNECT_REASON__PARTICIPANT_REMOVED,
+                LIVEKIT__LEAVE_REQUEST__ACTION__DISCONNECT);
+    reply(call, &a.base);
+}
+
+static void mute_track(struct rooms_call *call)
+{
+    Livekit__MuteRoomTrackRequest *q = (void *)call->twirp.request;
+    Livekit__MuteRoomTrackResponse a = LIVEKIT__MUTE_ROOM_TRACK_RESPONSE__INIT;
+    struct member *m;
+    struct pub *p;
+
+    if (!is_admin(call, q->room))
+        return;
+    if (!q->muted && !call->hub->cfg.enable_remote_unmute) {
+        fail(call, TWIRP_FAILED_PRECONDITION, WRAPPED "remote unmute not enabled", NULL, NULL);
+        return;
+    }
+    if ((m = need_member(call, q->room, q->identity)) == NULL)
+        return;
+    if ((p = pub_find(m, q->track_sid)) == NULL) {
+        fail(call, TWIRP_NOT_FOUND, WRAPPED "track is not found", NULL, NULL);
+        return;
+    }
+    if (p->info->muted != q->muted) {
+        pub_set_muted(p, q->muted);
+        response_mute(m->session, p->info->sid, q->muted);
+    }
+    a.track = p->info;
+    reply(call, &a.base);
+}
+
+static bool fits(struct rooms_call *call, const struct member *m,
+                 const Livekit__UpdateParticipantRequest *q, const struct attr *attr, uint32_t n)
+{
+    const struct room_limits *l = &call->hub->house.cfg.limits;
+
+    if (over(q->name, l->participant_name_len))
+        too_long(call, "name length exceeds limits: max length", l->participant_name_len, "name");
+    else if (over(q->metadata, l->metadata_bytes))
+        too_long(call, "metadata size exceeds limits: max size", l->metadata_bytes, "metadata");
+    else if (n > 0 && l->attributes_bytes != 0 &&
+             member_attr_bytes_with(m, attr, n) > l->attributes_bytes)
+        too_long(call, "attributes size exceeds limits: max size", l->attributes_bytes,
+                 "attributes");
+    else
+        return true;
+    return false;
+}
+
+static void update_participant(struct rooms_call *call)
+{
+    Livekit__UpdateParticipantRequest *q = (void *)call->twirp.request;
+    struct attr attr[ROOM_ATTRIBUTES_MAX];
+    struct member *m;
+    struct grant g;
+    uint32_t n = 0;
+
+    if (!is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
+        return;
+    for (size_t i = 0; i < q->n_attributes && n < ROOM_ATTRIBUTES_MAX; i++)
+        attr[n++] = (struct attr){.key = q->attributes[i]->key, .value = q->attributes[i]->value};
+    if (!fits(call, m, q, attr, n))
+        return;
+    bool ok = (*q->name == '\0' || member_set_name(m, q->name)) &&
+              (*q->metadata == '\0' || member_set_metadata(m, q->metadata));
+    for (uint32_t i = 0; i < n && ok; i++)
+        ok = member_set_attr(m, attr[i].key, attr[i].value) == 0;
+    if (n > 0)
+        member_changed(m, NEWS_NOW);
+    if (q->permission != NULL) {
+        grant_of_permission(&g, q->permission);
+        session_set_grant(m->session, &g);
+    } else {
+        session_send_token(m->session);
+    }
+    reply_member(call, m);
+}
+
+static void update_subscriptions(struct rooms_call *call)
+{
+    Livekit__UpdateSubscriptionsRequest *q = (void *)call->twirp.request;
+    Livekit__UpdateSubscriptionsResponse a = LIVEKIT__UPDATE_SUBSCRIPTIONS_RESPONSE__INIT;
+    struct member *m;
+
+    if (!is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
+        return;
+    request_subscription(m->session, q->track_sids, q->n_track_sids, q->subscribe);
+    for (size_t i = 0; i < q->n_participant_tracks; i++)
+        request_subscription(m->session, q->participant_tracks[i]->track_sids,
+                             q->participant_tracks[i]->n_track_sids, q->subscribe);
+    reply(call, &a.base);
+}
+
+/* ---- data ---- */
+
+static bool pack_data(struct hub *hub, const Livekit__SendDataRequest *q, struct wr *w)
+{
+    Livekit__DataPacket p = LIVEKIT__DATA_PACKET__INIT;
+    Livekit__UserPacket u = LIVEKIT__USER_PACKET__INIT;
+
+    u.payload = q->data;
+    u.destination_sids = q->destination_sids;
+    u.n_destination_sids = q->n_destination_sids;
+    u.destination_identities = q->destination_identities;
+    u.n_destination_identities = q->n_destination_identities;
+    u.nonce = q->nonce;
+    if (q->_topic_case == LIVEKIT__SEND_DATA_REQUEST___TOPIC_TOPIC) {
+        u._topic_case = LIVEKIT__USER_PACKET___TOPIC_TOPIC;
+        u.topic = q->topic;
+    }
+    p.kind = q->kind;
+    p.destination_identities = q->destination_identities;
+    p.n_destination_identities = q->n_destination_identities;
+    p.value_case = LIVEKIT__DATA_PACKET__VALUE_USER;
+    p.user = &u;
+    *w = wr_of(hub->packet, sizeof hub->packet);
+    pb_pack_wr(&p.base, w);
+    return wr_ok(w);
+}
+
+static void send_data(struct rooms_call *call)
+{
+    Livekit__SendDataRequest *q = (void *)call->twirp.request;
+    Livekit__SendDataResponse a = LIVEKIT__SEND_DATA_RESPONSE__INIT;
+    struct data_packet d;
+    struct room *r;
+    struct wr w;
+
+    if (!is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
+        return;
+    if (q->nonce.len != 0 && q->nonce.len != 16) {
+        fail(call, TWIRP_INVALID_ARGUMENT,
+             "nonce should be 16-bytes or not present, got: ", "argument", "nonce");
+        return;
+    }
+    if (!pack_data(call->hub, q, &w) || wr_len(&w) > DATA_PACKET_MAX ||
+        data_read(&d, wr_done(&w)) != 0) {
+        fail(call, TWIRP_INVALID_ARGUMENT, "data packet too large", "argument", "data");
+        return;
+    }
+    if (!room_nonce_seen(r, d.nonce))
+        transport_relay(r, data_mark_targets(&d, r, NULL),
+                        q->kind == LIVEKIT__DATA_PACKET__KIND__RELIABLE, wr_done(&w));
+    reply(call, &a.base);
+}
+
+static void perform_rpc(struct rooms_call *call)
+{
+    Livekit__PerformRpcRequest *q = (void *)call->twirp.request;
+    struct member *m;
+
+    if (!is_admin(call, q->room))
+        return;
+    if (*q->destination_identity == '\0') {
+        fail(call, TWIRP_INVALID_ARGUMENT, WRAPPED "destination identity is required", NULL, NULL);
+        return;
+    }
+    if ((m = need_member(call, q->room, q->destination_identity)) == NULL)
+        return;
+    int err = rpc_call(call->hub, m, q->method, q->payload, q->response_timeout_ms, call->conn);
+    if (err == E_TOO_LARGE)
+        fail(call, TWIRP_INVALID_ARGUMENT, WRAPPED "Request payload too large", NULL, NULL);
+    else if (err != 0)
+        fail(call, TWIRP_RESOURCE_EXHAUSTED, WRAPPED "too many calls", NULL, NULL);
+    else
+        call->later = true;
+}
+
+void rooms_rpc_done(struct rooms_call *call, const struct rpc_result *result)
+{
+    Livekit__PerformRpcResponse a = LIVEKIT__PERFORM_RPC_RESPONSE__INIT;
+    const char *text = result->payload != NULL ? result->payload : "";
+
+    if (result->ok) {
+        a.payload = (char *)text;
+        reply(call, &a.base);
+        return;
+    }
+    char *msg = arena_printf(call->arena, WRAPPED "%s", text);
+    char *code = arena_printf(call->arena, "%u", result->code);
+    bool late = result->code == RPC_CONNECTION_TIMEOUT || result->code == RPC_RESPONSE_TIMEOUT;
+    fail(call, late ? TWIRP_DEADLINE_EXCEEDED : TWIRP_UNKNOWN, msg != NULL ? msg : text,
+         "rpc_error_code", code != NULL ? code : "");
+}
+
+static void between_rooms(struct rooms_call *call)
+{
+    const struct token_video *v = grants(call);
+    /* Both requests are the same three strings. */
+    Livekit__MoveParticipantRequest *q = (void *)call->twirp.request;
+
+    if (!is_admin(call, q->room))
+        return;
+    if (strcmp(v->destination_room, q->destination_room) != 0)
+        deny(call);
+    else if (strcmp(q->room, q->destination_room) == 0)
+        fail(call, TWIRP_INVALID_ARGUMENT, "destination room cannot be the same as the source room",
+             "argument", "destination_room");
+    else
+        fail(call, TWIRP_UNKNOWN, "not implemented", NULL, NULL);
+}
+
+static_assert(offsetof(Livekit__ForwardParticipantRequest, destination_room) ==
+                  offsetof(Livekit__MoveParticipantRequest, destination_room),
+              "between_rooms() reads both as one");
+
+/* ---- dispatch ---- */
+
+typedef void method_fn(struct rooms_call *call);
+
+static method_fn *const methods[ROOMS_METHODS] = {
+    [ROOMS_CREATE_ROOM] = create_room,
+    [ROOMS_LIST_ROOMS] = list_rooms,
+    [ROOMS_DELETE_ROOM] = delete_room,
+    [ROOMS_LIST_PARTICIPANTS] = list_participants,
+    [ROOMS_GET_PARTICIPANT] = get_participant,
+    [ROOMS_REMOVE_PARTICIPANT] = remove_participant,
+    [ROOMS_MUTE_PUBLISHED_TRACK] = mute_track,
+    [ROOMS_UPDATE_PARTICIPANT] = update_participant,
+    [ROOMS_UPDATE_SUBSCRIPTIONS] = update_subscriptions,
+    [ROOMS_SEND_DATA] = send_data,
+    [ROOMS_UPDATE_ROOM_METADATA] = update_room_metadata,
+    [ROOMS_FORWARD_PARTICIPANT] = between_rooms,
+    [ROOMS_MOVE_PARTICIPANT] = between_rooms,
+    [ROOMS_PERFORM_RPC] = perform_rpc,
+};
+
+/* Services of parts that are not connected: every method answers so. */
+static const struct {
+    const char *prefix;
+    enum twirp_code code;
+    const char *msg;
+} absent[] = {
+    {"/twirp/livekit.Egress/", TWIRP_INTERNAL, "egress not connected (redis required)"},
+    {"/twirp/livekit.Ingress/", TWIRP_INTERNAL, "ingress not connected (redis required)"},
+    {"/twirp/livekit.SIP/", TWIRP_INTERNAL, "sip not connected (redis required)"},
+    {"/twirp/livekit.AgentDispatchService/", TWIRP_UNAVAILABLE, WRAPPED "no response from servers"},
+};
+
+static bool is_absent(struct rooms_call *call, const struct http_msg *req)
+{
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
+        if (strncmp(req->path, absent[i].prefix, strlen(absent[i].prefix)) != 0 ||
+            strcmp(req->method, "POST") != 0)
+            continue;
+        if (grants(call) == NULL)
+            deny(call);
+        else
+            fail(call, absent[i].code, absent[i].msg, NULL, NULL);
+        return true;
+    }
+    return false;
+}
+
+bool rooms_serve(struct rooms_call *call, const struct http_msg *req)
+{
+    struct twirp_error err = {0};
+
+    switch (twirp_route(twirp_rooms, ROOMS_METHODS, req, call->arena, &call->twirp, &err)) {
+    case TWIRP_CALL:
+        methods[call->twirp.method->id](call);
+        return true;
+    case TWIRP_ERROR:
+        refuse(call, &err);
+        return true;
+    case TWIRP_NOT_OURS:
+        break;
+    }
+    return is_absent(call, req);
+}
