@@ -196,6 +196,12 @@ uint32_t fwd_batch(struct fwd *f, uint32_t n, struct pkt *const *batch, unsigned
     uint32_t need = batch_bytes(batch, batch_n);
 
     for (uint32_t k = 0; k < n; k++, f++) { /* one subscriber's state and key stay hot */
+        if (k + 1 < n) { /* the next one's numbers and transport, while this one is sealed */
+            __builtin_prefetch(f[1].sub);
+            __builtin_prefetch((const char *)f[1].sub + 64);
+            __builtin_prefetch((const char *)f[1].sub + 128);
+            __builtin_prefetch(f[1].link);
+        }
         if (!f->link->up)
             continue;
         if (!tx_has_room(tx, batch_n, need) && !tx_empty(tx))
