@@ -208,3 +208,24 @@ TEST(an_answer_beyond_the_ceiling_is_an_error)
     str_fini(&small);
     done(&f);
 }
+
+/* Bytes as the body of every method, in both encodings: a call or an error, never more. */
+FUZZ(twirp, in)
+{
+    if (in.len == 0)
+        return;
+
+    const struct twirp_method *row = &twirp_rooms[(in.p[0] >> 1) % ROOMS_METHODS];
+    char line[128];
+    struct fixture f;
+
+    (void)snprintf(line, sizeof line, "POST /twirp/livekit.RoomService/%s", row->name);
+    route(&f, line, in.p[0] & 1 ? "application/json" : "application/protobuf",
+          bytes_of(in.p + 1, in.len - 1));
+    EXPECT(f.got == TWIRP_CALL || f.got == TWIRP_ERROR);
+    if (f.got == TWIRP_CALL)
+        EXPECT(f.call.method == row && f.call.request->descriptor == row->request);
+    else
+        EXPECT_EQ(twirp_refuse(&f.err, &f.body).status, 400);
+    done(&f);
+}

@@ -566,7 +566,7 @@ enum http_got http_input(struct http *h, struct bytes in, size_t *used)
     *used = 0;
     do { /* again after an interim response */
         size_t n = 0;
-        got = take(h, bytes_of(in.p + *used, in.len - *used), &n);
+        got = take(h, in.len > 0 ? bytes_of(in.p + *used, in.len - *used) : in, &n);
         *used += n;
     } while (got == HTTP_MORE && *used < in.len);
     return got;

@@ -426,6 +426,8 @@ static void apply_simulcast(struct parse *p)
 {
     struct bytes v = p->simulcast;
 
+    if (v.p == NULL)
+        return; /* none was said */
     for (struct bytes dir = word(&v); dir.len > 0; dir = word(&v)) {
         struct bytes list = word(&v);
         if (list.len > 4 && memcmp(list.p, "rid=", 4) == 0)
