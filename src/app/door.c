@@ -350,7 +350,6 @@ static void feed_http(struct conn *c, struct bytes in)
         if (got == HTTP_REFUSED) {
             refuse_request(c);
         } else if (got == HTTP_BEGUN) {
-            http_set_body_max(c->http, c->door->cfg.body_bytes_max);
             head_arrived(c);
         } else if (got == HTTP_WHOLE) {
             conn_request(c);
@@ -409,6 +408,8 @@ static int conn_open(struct door *d, int fd, const struct addr *from)
     int err = tcp_open(&c->tcp, d->cfg.loop, fd, &conn_handler, c);
     if (err == 0)
         err = http_open(&c->http, HTTP_SERVER);
+    if (err == 0)
+        http_set_body_max(c->http, d->cfg.body_bytes_max);
     if (err == 0 && !map_put_u64(&d->conns, c->id, c))
         err = E_NOMEM;
     if (err == 0 && !heap_set(&d->heap, &c->due, now_of(d) + DOOR_HEAD_US))
