@@ -408,11 +408,26 @@ static int run_verb(const struct command_args *a, const struct verb *v)
     return ret;
 }
 
+/* Does this flag, which may stand before the verb, take the next argument? */
+static bool takes_next(const char *arg)
+{
+    static const char *const flags[] = {"--url", "--host", "--api-key", "--api-secret",
+                                        "--data-dir"};
+
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        if (strcmp(arg, flags[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 int command_room(const struct command_args *a)
 {
     for (int i = 0; i < a->argc; i++) {
-        if (a->argv[i][0] == '-')
+        if (a->argv[i][0] == '-') {
+            i += takes_next(a->argv[i]);
             continue;
+        }
         const struct verb *v = find_verb(a->argv[i]);
         return v != NULL ? run_verb(a, v) : unknown_verb(a->argv[i]);
     }

@@ -59,12 +59,16 @@ static void put_log(const struct node_out *out)
 
     memcpy(line, out->data.p, n);
     line[n] = '\0';
-    /* The first word names the event unless it is a pair already. */
-    size_t word = strcspn(line, " =");
-    bool named = line[word] != '=';
-    if (named && line[word] == ' ')
-        line[word++] = '\0';
-    log_line((enum log_level)out->level, named ? line : "room", named ? line + word : line);
+    /* "event=join room=..": the first pair names the line. */
+    static const char first[] = "event=";
+    if (strncmp(line, first, sizeof first - 1) != 0) {
+        log_line((enum log_level)out->level, "room", line);
+        return;
+    }
+    char *pairs = line + strcspn(line, " ");
+    if (*pairs == ' ')
+        *pairs++ = '\0';
+    log_line((enum log_level)out->level, line + sizeof first - 1, pairs);
 }
 
 static void put_command(struct server *s, const struct node_out *out)

@@ -1,7 +1,7 @@
 /* app/wake.h - waking a thread only when it sleeps.
  *
- * A producer commits to a ring and then knocks; the knock costs one fence and one load while
- * the reader is awake.  The reader says that it goes to sleep, looks at its rings once
+ * A producer commits to a ring and then knocks; the knock costs one exchange while the
+ * reader is awake.  The reader says that it goes to sleep, looks at its rings once
  * more, and only then polls: a record is either seen by that look or its producer saw the flag.
  */
 #ifndef APP_WAKE_H
@@ -17,25 +17,23 @@ struct wake {
     struct loop *loop; /* the reader's */
 };
 
-/* Any producer, after its commit. */
+/* Any producer, after its commit.  Three exchanges of one flag order themselves: if this one comes
+ * before the reader's in wake_sleep(), that one sees what was committed; if after, it sees true. */
 static inline void wake_knock(struct wake *w)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&w->asleep, memory_order_relaxed) &&
-        atomic_exchange(&w->asleep, false))
+    if (atomic_exchange(&w->asleep, false))
         loop_wake(w->loop);
 }
 
 /* The reader is about to poll: look at every ring after this. */
 static inline void wake_sleep(struct wake *w)
 {
-    atomic_store(&w->asleep, true);
-    atomic_thread_fence(memory_order_seq_cst);
+    (void)atomic_exchange(&w->asleep, true); /* for its order */
 }
 
 static inline void wake_up(struct wake *w)
 {
-    atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
+    (void)atomic_exchange(&w->asleep, false); /* for its order */
 }
 
 #endif
