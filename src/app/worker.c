@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/ring.h"
+#include "crypt/seal.h"
 #include "io/udp.h"
 
 #include <pthread.h>
@@ -16,6 +17,7 @@ struct worker {
     struct worker_cfg cfg;
     struct loop *loop;
     struct shard *shard;
+    struct seal_engine *engine; /* what the shard encrypts with */
     struct udp udp;
     struct loop_watch *watch4, *watch6;
     bool readable4, readable6;
@@ -265,6 +267,8 @@ int worker_open(struct worker **ret, const struct worker_cfg *cfg)
     if (err == 0) {
         w->wake.loop = w->loop;
         struct shard_cfg sc = {.index = cfg->index, .cert = cfg->cert, .seed = cfg->seed};
+        w->engine = seal_engine_open(SEAL_BEST);
+        sc.engine = w->engine; /* NULL, when refused, means OpenSSL */
         err = shard_open(&w->shard, &sc);
     }
     if (err == 0 && w->udp.fd4 >= 0)
@@ -325,6 +329,7 @@ void worker_free(struct worker *w)
     udp_close(&w->udp);
     if (w->shard != NULL)
         shard_free(w->shard);
+    seal_engine_free(w->engine);
     loop_free(w->loop);
     ring_fini(&w->commands);
     ring_fini(&w->events);

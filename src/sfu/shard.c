@@ -317,7 +317,10 @@ static void track_command(struct shard *s, const struct cmd *c)
     }
     switch (c->kind) {
     case CMD_TRACK_SET:
-        t->muted = c->track_set.muted;
+        track_mute(t, c->track_set.muted);
+        for (uint32_t i = 0; i < t->fwd_n; i++)
+            track_choose(t, &t->fwd[i], s->tick.now);
+        plane_key_frames(s, t);
         break;
     case CMD_TRACK_CLOSE:
         track_end(s, t);

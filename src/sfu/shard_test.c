@@ -377,6 +377,96 @@ TEST(speech_is_reported_each_window_and_muted_tracks_are_silent)
     rig_close(&r, false);
 }
 
+TEST(a_mute_leaves_no_gap_in_the_numbers)
+{
+    static struct rig r;
+    struct cmd c = {.kind = CMD_TRACK_SET};
+
+    stage(&r, 2);
+    struct rig_client *sub = r.client[1];
+    send_video(&r, r.client[0], true, 1);
+    c.track_set = (struct cmd_track_set){.track = TRACK(1), .muted = true};
+    rig_command(&r, &c);
+    for (int i = 0; i < 100; i++)
+        send_video(&r, r.client[0], i == 50, 2);
+    c.track_set.muted = false;
+    rig_command(&r, &c);
+    send_video(&r, r.client[0], false, 3);
+    EXPECT_EQ(sub->rtp_n, 1);
+    send_video(&r, r.client[0], true, 4);
+    EXPECT_EQ(sub->rtp_n, 2);
+    EXPECT_EQ(sub->rtp[1].v.seq, (uint16_t)(sub->rtp[0].v.seq + 1));
+    rig_close(&r, false);
+}
+
+TEST(opus_is_taken_out_of_red_for_those_who_want_it)
+{
+    static struct rig r;
+    struct cmd c;
+    /* One redundant block of 3 bytes, 960 before, and the primary. */
+    static const uint8_t red[] = {0x80 | 111, 0x0f, 0x00, 3,   111, 'o',
+                                  'l',        'd',  'n',  'e', 'w', '!'};
+
+    EXPECT_EQ(rig_open(&r, 0, NULL), 0);
+    struct rig_client *pub = rig_join(&r, 0), *a = rig_join(&r, 0), *b = rig_join(&r, 0);
+    rig_run(&r, 2 * US_PER_SEC);
+    c = rig_audio_track(&r, TRACK(1), pub->id);
+    c.track_open.codec_n = 2;
+    c.track_open.codec[1] = c.track_open.codec[0];
+    c.track_open.codec[1].pt = 63;
+    c.track_open.codec[1].codec = CODEC_RED;
+    c.track_open.codec[1].red_pt = 111;
+    rig_command(&r, &c);
+    c = rig_subscription(&r, SUB(1), TRACK(1), a->id, 1000);
+    c.sub_attach.pt[0] = (struct cmd_pt_map){.in_pt = 63, .out_pt = 109, .unred = true};
+    rig_command(&r, &c);
+    c = rig_subscription(&r, SUB(2), TRACK(1), b->id, 2000);
+    c.sub_attach.pt[0] = (struct cmd_pt_map){.in_pt = 63, .out_pt = 64};
+    rig_command(&r, &c);
+    for (uint16_t i = 0; i < 3; i++) {
+        struct rtp_header h = {.ts = i * 960u, .ssrc = 9, .seq = i, .pt = 63};
+        rig_send(&r, pub, &h, NULL, 0, bytes_of(red, sizeof red));
+        rig_run(&r, 20 * US_PER_MS);
+    }
+    EXPECT_EQ(a->rtp_n, 3);
+    EXPECT_EQ(a->rtp[1].v.pt, 109);
+    EXPECT_BYTES(bytes_of(a->rtp[1].payload, a->rtp[1].v.payload_len), bytes_str("new!"));
+    EXPECT_EQ(b->rtp_n, 3);
+    EXPECT_EQ(b->rtp[1].v.pt, 64);
+    EXPECT_BYTES(bytes_of(b->rtp[1].payload, b->rtp[1].v.payload_len), bytes_of(red, sizeof red));
+    rig_close(&r, false);
+}
+
+/* Every allocation of a join, a publication and a subscription refused in turn: control hears of it
+ * or everything works, and nothing stays behind. */
+TEST(commands_survive_every_refused_allocation)
+{
+    for (uint64_t nth = 1; nth < 40; nth++) {
+        static struct rig r;
+        int64_t live = mem_live();
+        EXPECT_EQ(rig_open(&r, 0, NULL), 0);
+        EXPECT(rig_join(&r, 0) != NULL);
+        struct cmd open = {.kind = CMD_PEER_OPEN,
+                           .peer_open = {.peer = handle_make(0, 9, 1),
+                                         .local = {.ufrag = "abcd", .pwd = "x"},
+                                         .setup = PEER_SETUP_DTLS_SERVER}};
+        struct cmd t = rig_video_track(&r, TRACK(1), handle_make(0, 9, 1));
+        t.track_open.layer[0] = (struct cmd_layer){.ssrc = 5, .rtx_ssrc = 6};
+        struct cmd s = rig_subscription(&r, SUB(1), TRACK(1), r.client[0]->id, 1000);
+        mem_refuse_nth(nth);
+        shard_command(r.shard, &open, r.tick);
+        shard_command(r.shard, &t, r.tick);
+        shard_command(r.shard, &s, r.tick);
+        mem_refuse_nth(0);
+        rig_events(&r);
+        bool told = rig_event(&r, EVT_PEER_GONE) || rig_event(&r, EVT_TRACK_GONE) ||
+                    rig_event(&r, EVT_SUB_GONE);
+        EXPECT(told || counter(&r, SHARD_SUBS) == 1);
+        rig_close(&r, false);
+        EXPECT_EQ(mem_live(), live);
+    }
+}
+
 TEST(data_passes_both_ways)
 {
     static struct rig r;

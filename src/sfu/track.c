@@ -169,9 +169,23 @@ void track_detach(struct track *t, struct sub *s)
     t->fwd_done = u32_min(t->fwd_done, t->fwd_n);
 }
 
+void track_mute(struct track *t, bool muted)
+{
+    if (muted == t->muted)
+        return;
+    t->muted = muted;
+    for (uint32_t i = 0; i < t->fwd_n && muted; i++) {
+        struct fwd *f = &t->fwd[i];
+        if (f->flags & FWD_PAUSED)
+            continue;
+        fwd_pause(f);  /* what comes meanwhile leaves no gap, */
+        fwd_resume(f); /* and the end of it begins with a key frame */
+    }
+}
+
 void track_choose(struct track *t, struct fwd *f, us_t now)
 {
-    if (fwd_choose(f, &t->source, now) && f->want < t->layer_n)
+    if (fwd_choose(f, &t->source, now) && f->want < t->layer_n && !t->muted)
         t->layer[f->want].pli_wanted = true;
 }
 

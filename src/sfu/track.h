@@ -83,6 +83,9 @@ static inline struct fwd *track_fwd(const struct track *t, const struct sub *s)
     return &t->fwd[s->fwd_at];
 }
 
+/* While muted nothing is forwarded, whatever arrives. */
+void track_mute(struct track *t, bool muted);
+
 /* Choose the layer of one or all forwarders and note which key frames are waited for. */
 void track_choose(struct track *t, struct fwd *f, us_t now);
 /* Layers live or dead, levels, waiting forwarders, old packets.  Returns enum track_news. */
