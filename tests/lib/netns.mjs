@@ -3,7 +3,7 @@
  * clash, nothing can leave the machine, and Firefox gets the non-loopback address it insists
  * on (RFC 5737 documentation addresses on a veth pair whose two ends are both in here).
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 
 export const ADDR = '192.0.2.2';
 export const ADDR2 = '192.0.2.3';
@@ -24,17 +24,19 @@ export const inside = () => process.env.E2E_NETNS === '1';
 export const mediaAddr = () => (inside() ? ADDR : '127.0.0.1');
 
 /* Runs this script again inside a namespace; returns only when that is not possible. */
-export function enter() {
+export async function enter() {
     if (inside() || process.env.E2E_NETNS === '0') return;
     const probe = spawnSync('unshare', ['-n', 'sh', '-c', SETUP], { encoding: 'utf8' });
     if (probe.status !== 0) {
         console.log(`# no network namespace (${(probe.stderr ?? '').trim()}): using loopback, Firefox tests skip`);
         return;
     }
-    const r = spawnSync(
+    const child = spawn(
         'unshare',
         ['-n', 'sh', '-c', `${SETUP} && exec "$0" "$@"`, process.execPath, ...process.argv.slice(1)],
         { stdio: 'inherit', env: { ...process.env, E2E_NETNS: '1' } },
     );
-    process.exit(r.status ?? 1);
+    for (const sig of ['SIGINT', 'SIGTERM']) process.on(sig, () => child.kill(sig));
+    const status = await new Promise((ok) => child.on('exit', (code) => ok(code ?? 1)));
+    process.exit(status);
 }

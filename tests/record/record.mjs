@@ -13,7 +13,7 @@ import { token } from '../lib/token.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 import { Recorder } from './recorder.mjs';
 
-enter();
+await enter();
 const OUT = resolve(process.argv[2] ?? fileURLToPath(new URL('../fixtures', import.meta.url)));
 const WANT = process.argv.slice(3);
 mkdirSync(OUT, { recursive: true });
