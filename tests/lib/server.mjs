@@ -52,7 +52,7 @@ async function startOriginal(o) {
         `port: ${port}`,
         'keys: { devkey: secret }',
         'log_level: info',
-        `rtc: { udp_port: ${udp}, tcp_port: ${o.announce ? 0 : tcp}, use_external_ip: false, enable_loopback_candidate: ${mediaAddr() === '127.0.0.1'} }`,
+        `rtc: { udp_port: ${udp}, tcp_port: ${o.announce ? 0 : tcp}, use_external_ip: false, use_ice_lite: ${Boolean(o.announce)}, enable_loopback_candidate: ${mediaAddr() === '127.0.0.1'} }`,
         'room: { enable_remote_unmute: true }',
         ...(o.config ?? []),
     ].join('\n');
