@@ -6,13 +6,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 
 export const ADDR = '192.0.2.2';
-export const ADDR2 = '192.0.2.3';
 
 const SETUP = [
     'ip link set lo up',
     'ip link add sl0 type veth peer name sl1',
     `ip addr add ${ADDR}/24 dev sl0`,
-    `ip addr add ${ADDR2}/24 dev sl0`,
     'ip link set sl0 up',
     'ip link set sl1 up',
     'ip route add default dev sl0',

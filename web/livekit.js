@@ -1,0 +1,3 @@
+export {
+    ConnectionQuality, ConnectionState, DisconnectReason, Room, RoomEvent, Track, VideoPresets, VideoQuality,
+} from 'livekit-client';
