@@ -219,8 +219,10 @@ void assoc_pool_fini(void)
 {
     assert(pool.ready);
     assert(pool.live_n == 0);
-    for (int i = 0; i < 100 && usrsctp_finish() != 0; i++)
-        usrsctp_handle_timers(100); /* closed sockets end from timers */
+    /* Closed sockets end from timers, the last of them its shutdown guard (RFC 9260 s9.2: five
+     * times RTO.Max, which is 60 s). */
+    for (int i = 0; i < 4000 && usrsctp_finish() != 0; i++)
+        usrsctp_handle_timers(100);
     map_fini(&pool.by_id);
     pool.ready = false;
 }
