@@ -19,7 +19,7 @@ web: ## the pages, into web/dist
 	  else echo 'web: building the pages' && (cd web && npm run --silent build) && touch web/dist/.built; fi; fi
 
 run: build ## install what is missing, build, start
-	@exec $(BUILD)/src/app/sluice up
+	@exec $(BUILD)/sluice up
 
 test: ## every test, closing with one line of counts
 	@tools/setup test
@@ -40,7 +40,7 @@ soak: ## the simulation, 20,000 seeds
 	@tools/test --only soak
 
 install: build ## into DESTDIR and PREFIX
-	install -D -m 0755 $(BUILD)/src/app/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+	install -D -m 0755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/sluice/bin
 	@for n in livekit-server livekit-cli ingress egress lightspeed-webrtc itg-webrtc lightspeed-ingest; do \
 	  ln -sf ../../../bin/sluice $(DESTDIR)$(PREFIX)/lib/sluice/bin/$$n; done

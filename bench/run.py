@@ -24,7 +24,7 @@ def start_server():
     r, w = os.pipe()
     t0 = time.monotonic()
     p = subprocess.Popen(
-        pinned(LAST, f"{BUILD}/src/app/sluice", "server", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1",
+        pinned(LAST, f"{BUILD}/sluice", "server", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1",
                "--port", "0", "--udp-port", "0", "--rtc.tcp_port", "0", "--workers", "1",
                "--keys", f"{KEY}: {SECRET}", "--ready-fd", str(w)),
         pass_fds=[w], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -137,7 +137,6 @@ static void round_of(void *owner)
     us_t at = US_NEVER;
 
     wake_up(&s->wake);
-    log_clock(tick.now + tick.wall_off_us);
     s->blocked = false;
     bool more = take_events(s, tick);
     for (int i = 0; i < ROUNDS_MAX; i++) {
@@ -448,8 +447,8 @@ static int server_start(struct server *s)
     if (err < 0)
         return refuse(s, err, "cannot start: %s", err_text(err));
     s->wake.loop = s->loop;
+    loop_tell_log(s->loop);
     struct tick tick = loop_tick(s->loop);
-    log_clock(tick.now + tick.wall_off_us);
     err = crypt_random(&s->seed, sizeof s->seed);
     if (err == 0)
         err = cert_make(&s->cert, (tick.now + tick.wall_off_us) / US_PER_SEC);

@@ -1,6 +1,7 @@
 #include "io/loop.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/clock.h"
 
@@ -24,6 +25,7 @@ struct loop {
     int timer_fd;
     us_t alarm_at;
     int64_t wall_off_us;
+    bool tells_log;
     us_t wall_at; /* when wall_off_us was last read */
     loop_fn *round;
     void *owner;
@@ -45,7 +47,14 @@ struct tick loop_tick(struct loop *l)
         l->wall_at = now;
         l->wall_off_us = clock_tick().wall_off_us;
     }
+    if (l->tells_log)
+        log_clock(now + l->wall_off_us);
     return (struct tick){.now = now, .wall_off_us = l->wall_off_us};
+}
+
+void loop_tell_log(struct loop *l)
+{
+    l->tells_log = true;
 }
 
 static void on_async(uv_async_t *async UNUSED)

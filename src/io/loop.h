@@ -30,6 +30,8 @@ void loop_stop(struct loop *l);
 
 /* Reads the clock. */
 struct tick loop_tick(struct loop *l);
+/* Every reading sets the clock of base/log too: for the thread that writes the lines. */
+void loop_tell_log(struct loop *l);
 /* Run a round at this instant at the latest; US_NEVER: only when something happens. */
 void loop_alarm(struct loop *l, us_t at);
 
