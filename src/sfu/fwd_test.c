@@ -198,6 +198,43 @@ TEST(vp8_numbers_run_on_over_a_switch)
     }
 }
 
+TEST(upper_spatial_layers_inside_a_stream_are_left_out_and_the_marker_moves)
+{
+    static struct stage g;
+    struct sub_emit e;
+    uint64_t last = 0;
+
+    stage_init(&g, 9);
+    g.src.svc = true;
+    g.sub.max_spatial = 1;
+    (void)fwd_choose(&g.fwd, &g.src, 0); /* waits for its first key picture */
+    for (int i = 0; i < 30; i++) {
+        if (i == 10) { /* more from the next key picture on */
+            g.sub.max_spatial = 2;
+            EXPECT(fwd_choose(&g.fwd, &g.src, 0));
+        }
+        if (i == 25) { /* less at once */
+            g.sub.max_spatial = 0;
+            EXPECT(!fwd_choose(&g.fwd, &g.src, 0));
+        }
+        uint8_t top = i < 20 ? 1 : i < 25 ? 2 : 0;
+        for (uint8_t sid = 0; sid < 3; sid++) {
+            struct pkt p = make(&g, 0, i % 20 == 0 && sid == 0, i * 33333);
+            p.codec = CODEC_VP9;
+            p.sid = sid;
+            p.flags |= PKT_FRAME_END;
+            p.rtp.flags = sid == 2 ? RTP_MARKER : 0;
+            bool sent = send(&g, &p, &e);
+            EXPECT_EQ(sent, sid <= top);
+            if (!sent)
+                continue;
+            EXPECT_EQ(e.marker, sid == top);
+            EXPECT(last == 0 || e.seq == last + 1);
+            last = e.seq;
+        }
+    }
+}
+
 /* What went out under a number: layer and incoming number. */
 struct content {
     uint64_t in;

@@ -54,7 +54,7 @@ bool layer_tick(struct layer *l, us_t now)
 
 bool layer_pli(struct layer *l, us_t now)
 {
-    us_t gap = l->kind == LAYER_LOW ? LAYER_PLI_LOW_US : LAYER_PLI_HIGH_US;
+    us_t gap = l->kind == LAYER_HIGH ? LAYER_PLI_HIGH_US : LAYER_PLI_LOW_US;
 
     if (!l->pli_wanted || (l->pli_at != 0 && now - l->pli_at < gap))
         return false;
