@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <sched.h>
 #include <usrsctp.h>
 
 enum {
@@ -22,6 +23,7 @@ enum {
     SACK_DELAY_MS = 50,
     ATTEMPTS_MAX = 40, /* about 115 s: ICE gives up long before */
     HEADER_BYTES = 12, /* SCTP common header */
+    FINISH_TRIES = 20000,
 };
 
 /* RFC 8831 s8: payload protocol identifiers */
@@ -220,9 +222,12 @@ void assoc_pool_fini(void)
     assert(pool.ready);
     assert(pool.live_n == 0);
     /* Closed sockets end from timers, the last of them its shutdown guard (RFC 9260 s9.2: five
-     * times RTO.Max, which is 60 s). */
-    for (int i = 0; i < 4000 && usrsctp_finish() != 0; i++)
+     * times RTO.Max, which is 60 s), and in an idle thread of the library's that it starts even
+     * when asked for none (it runs when an address is deregistered): let it come to its turn. */
+    for (int i = 0; i < FINISH_TRIES && usrsctp_finish() != 0; i++) {
         usrsctp_handle_timers(100);
+        (void)sched_yield(); /* always 0 on Linux */
+    }
     map_fini(&pool.by_id);
     pool.ready = false;
 }

@@ -189,12 +189,34 @@ static struct check_pair *next_new(struct checklist *l)
     return best;
 }
 
-static void give_up(struct checklist *l, struct check_pair *p)
+static void give_up(struct checklist *l, struct check_pair *p, us_t now)
 {
     p->state = PAIR_FAILED;
+    p->at = now + CHECKLIST_RETRY_US;
     if (p->nominate) { /* the chosen one fell silent: choose another */
         p->nominate = false;
         l->choosing = l->controlling;
+    }
+}
+
+/* Is there nothing left but failures?  Then the list would stay silent for good although the
+ * network may only have been bad: failed pairs get another turn until ICE itself gives up. */
+static bool all_failed(const struct checklist *l)
+{
+    for (unsigned i = 0; i < l->pair_n; i++) {
+        if (l->pair[i].state != PAIR_FAILED)
+            return false;
+    }
+    return true;
+}
+
+static void revive(struct checklist *l, us_t now)
+{
+    if (!all_failed(l))
+        return;
+    for (unsigned i = 0; i < l->pair_n; i++) {
+        if (now >= l->pair[i].at)
+            l->pair[i].state = PAIR_WAITING;
     }
 }
 
@@ -209,8 +231,9 @@ bool checklist_next(struct checklist *l, us_t now, struct rng *rng, struct check
             send_check(p, now, out);
             return true;
         }
-        give_up(l, p);
+        give_up(l, p, now);
     }
+    revive(l, now);
     struct check_pair *p = next_new(l);
     if (p == NULL || now < l->pace_at)
         return false;
@@ -226,11 +249,11 @@ bool checklist_next(struct checklist *l, us_t now, struct rng *rng, struct check
 us_t checklist_deadline(const struct checklist *l)
 {
     us_t at = US_NEVER;
-    bool waiting = false, succeeded = false;
+    bool waiting = false, succeeded = false, retry = all_failed(l);
 
     for (unsigned i = 0; i < l->pair_n; i++) {
         const struct check_pair *p = &l->pair[i];
-        if (p->state == PAIR_RUNNING)
+        if (p->state == PAIR_RUNNING || retry)
             at = us_min(at, p->at);
         waiting |= p->state == PAIR_WAITING;
         succeeded |= p->state == PAIR_SUCCEEDED;

@@ -23,6 +23,7 @@ enum {
     CHECKLIST_RTO_US = 250000,      /* first repetition; doubles (RFC 8445 s14.3 has 500 ms: */
     CHECKLIST_RTO_MAX_US = 2000000, /* shorter, because joining waits for it) */
     CHECKLIST_TRIES_MAX = 7,        /* Rc, RFC 8489 s6.2.1 */
+    CHECKLIST_RETRY_US = 1000000,   /* chosen: when every pair failed, they are tried again */
     CHECKLIST_BETTER_US = 100000,   /* chosen: how long a better pair may delay nomination */
 };
 

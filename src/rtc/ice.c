@@ -284,16 +284,23 @@ static bool conflict(struct ice *ice, const struct stun_msg *m)
     return false;
 }
 
-/* Has this very request moved us before, from elsewhere?  Remembers it. */
+static uint64_t path_hash(const struct path *path)
+{
+    return addr_hash(&path->remote, addr_hash(&path->local, 0));
+}
+
+/* Did this very request come before, from elsewhere?  Remembers it. */
 static bool replayed(struct ice *ice, const struct stun_tid *tid, const struct path *path)
 {
     uint32_t n = u32_min(ice->seen_n, ICE_SEEN_MAX);
+    struct ice_seen s = {.from = path_hash(path)};
 
+    memcpy(&s.tid, tid->b, sizeof s.tid);
     for (uint32_t i = 0; i < n; i++) {
-        if (stun_tid_eq(&ice->seen[i].tid, tid))
-            return !path_eq(&ice->seen[i].path, path);
+        if (ice->seen[i].tid == s.tid)
+            return ice->seen[i].from != s.from;
     }
-    ice->seen[ice->seen_n++ % ICE_SEEN_MAX] = (struct ice_seen){.tid = *tid, .path = *path};
+    ice->seen[ice->seen_n++ % ICE_SEEN_MAX] = s;
     return false;
 }
 
@@ -321,7 +328,6 @@ static int request_input(struct ice *ice, const struct stun_msg *m, const struct
                          us_t now)
 {
     struct ice_send s = {.kind = ICE_SEND_SUCCESS, .path = *path, .tid = m->tid};
-    bool copy = false;
 
     if (!m->fingerprint || !request_authentic(ice, m, &s.old_local)) {
         ice->stats.drop_unauthenticated++;
@@ -331,16 +337,18 @@ static int request_input(struct ice *ice, const struct stun_msg *m, const struct
         ice->stats.drop_unexpected++;
         return E_STATE;
     }
+    if (replayed(ice, &m->tid, path)) {
+        ice->stats.drop_replayed++;
+        return E_REPLAY;
+    }
     if (m->unknown_n > 0) {
         s.kind = ICE_SEND_UNKNOWN;
         s.unknown = m->unknown[0];
     } else if (conflict(ice, m)) {
         s.kind = ICE_SEND_CONFLICT;
-    } else {
-        copy = replayed(ice, &m->tid, path);
     }
     push(ice, &s);
-    if (s.kind != ICE_SEND_SUCCESS || copy)
+    if (s.kind != ICE_SEND_SUCCESS)
         return 0;
 
     if (!s.old_local) /* the other side has the new credentials: the old ones are spent */
@@ -436,29 +444,9 @@ static int response_input(struct ice *ice, const struct stun_msg *m, const struc
         checklist_again(p);
     } else {
         p->state = PAIR_FAILED;
+        p->at = now + CHECKLIST_RETRY_US;
     }
     return 0;
-}
-
-int ice_input(struct ice *ice, const struct path *path, struct bytes datagram, us_t now)
-{
-    struct stun_msg m;
-    int err = stun_parse(&m, datagram);
-
-    if (err || m.method != STUN_BINDING) {
-        ice->stats.drop_malformed++;
-        return err ? err : E_UNSUPPORTED;
-    }
-    switch (m.cls) {
-    case STUN_REQUEST:
-        return request_input(ice, &m, path, now);
-    case STUN_SUCCESS:
-    case STUN_ERROR:
-        return response_input(ice, &m, path, now);
-    case STUN_INDICATION:
-        break;
-    }
-    return 0; /* RFC 8445 s11: a keep-alive, proof of nothing */
 }
 
 /* --- time --- */
@@ -509,13 +497,11 @@ static void tend_pair(struct ice *ice, us_t now)
     push_check(ice, &c, true);
 }
 
-static void tick_full(struct ice *ice, us_t now)
+static void run_checks(struct ice *ice, us_t now)
 {
     struct checklist_check c;
 
-    if (ice->has_selected)
-        tend_pair(ice, now);
-    if (ice->state == ICE_FAILED || ice->remote.ufrag[0] == '\0')
+    if (ice->mode == ICE_LITE || ice->state == ICE_FAILED || ice->begun_at == US_NEVER)
         return;
     while (ice->send_n < ICE_SENDS_MAX && checklist_next(ice->list, now, &ice->rng, &c)) {
         push_check(ice, &c, false);
@@ -558,8 +544,9 @@ void ice_tick(struct ice *ice, us_t now)
 
     while (now >= lapse_at(ice, &to))
         enter(ice, to);
-    if (ice->mode == ICE_FULL && ice->begun_at != US_NEVER && ice->state != ICE_FAILED)
-        tick_full(ice, now);
+    if (ice->mode == ICE_FULL && ice->has_selected && ice->state != ICE_FAILED)
+        tend_pair(ice, now);
+    run_checks(ice, now);
 }
 
 us_t ice_deadline(const struct ice *ice)
@@ -573,6 +560,36 @@ us_t ice_deadline(const struct ice *ice)
     if (ice->has_selected)
         at = us_min(at, us_min(consent_deadline(&ice->consent), ice->probe_at));
     return at;
+}
+
+static int message_input(struct ice *ice, const struct path *path, struct bytes datagram, us_t now)
+{
+    struct stun_msg m;
+    int err = stun_parse(&m, datagram);
+
+    if (err || m.method != STUN_BINDING) {
+        ice->stats.drop_malformed++;
+        return err ? err : E_UNSUPPORTED;
+    }
+    switch (m.cls) {
+    case STUN_REQUEST:
+        return request_input(ice, &m, path, now);
+    case STUN_SUCCESS:
+    case STUN_ERROR:
+        return response_input(ice, &m, path, now);
+    case STUN_INDICATION:
+        break;
+    }
+    return 0; /* RFC 8445 s11: a keep-alive, proof of nothing */
+}
+
+int ice_input(struct ice *ice, const struct path *path, struct bytes datagram, us_t now)
+{
+    int err = message_input(ice, path, datagram, now);
+
+    if (err == 0)
+        run_checks(ice, now); /* a triggered check or a nomination may be due at once */
+    return err;
 }
 
 bool ice_event(struct ice *ice, struct ice_event *ev)

@@ -7,8 +7,9 @@
  *
  * A request with a wrong user name, integrity or fingerprint changes nothing and is not
  * answered.  Nothing is ever sent to an address before an authenticated message came from
- * it, except a full agent's checks.  A nominating request that was seen before from another
- * address (a copy somebody replays) is answered but moves nothing.
+ * it, except a full agent's checks.  A request that was seen before from another
+ * address (a copy somebody replays) is dropped likewise; a copy older than
+ * ICE_SEEN_MAX requests moves the pair until the next keep-alive moves it back.
  *
  * Restart: new local credentials (ice_restart), new remote ones (ice_set_remote), in either order.
  * The old pair goes on until the new credentials nominate one; old local
@@ -34,7 +35,7 @@ enum {
     ICE_PWD_MAX = 64,   /* 22..256; browsers send 24 */
     ICE_PATHS_MAX = 8,  /* addresses that proved themselves; the one unheard for longest goes */
     ICE_SENDS_MAX = 24, /* waiting for ice_output; more are not sent, the other side repeats */
-    ICE_SEEN_MAX = 16,  /* nominating requests remembered against replay */
+    ICE_SEEN_MAX = 64,  /* requests remembered against replay: a minute of keep-alives */
     ICE_PROBES_MAX = 8, /* keep-alive checks remembered; spans a round trip of 4 s */
 
     ICE_DISCONNECTED_US = 10000000, /* LiveKit's; four of Chromium's 2.5 s pings */
@@ -79,7 +80,7 @@ struct ice_event {
 };
 
 struct ice_stats {
-    uint64_t drop_malformed, drop_unauthenticated, drop_unexpected;
+    uint64_t drop_malformed, drop_unauthenticated, drop_unexpected, drop_replayed;
     us_t rtt_us; /* full: of the last answered check; 0 before */
 };
 
@@ -89,8 +90,7 @@ struct ice_proven {
 };
 
 struct ice_seen {
-    struct stun_tid tid;
-    struct path path;
+    uint64_t tid, from; /* eight bytes of the transaction id; hash of the path */
 };
 
 enum ice_send_kind {

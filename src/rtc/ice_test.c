@@ -359,7 +359,7 @@ TEST(a_replayed_nomination_from_elsewhere_moves_nothing)
     home = thief = *ice_selected(&d.server);
     thief.remote.port = 6666;
     EXPECT_EQ(ice_input(&d.server, &home, make_request(buf, &r), d.now), 0);
-    EXPECT_EQ(ice_input(&d.server, &thief, make_request(buf, &r), d.now), 0);
+    EXPECT_EQ(ice_input(&d.server, &thief, make_request(buf, &r), d.now), E_REPLAY);
     EXPECT(path_eq(ice_selected(&d.server), &home));
     EXPECT(!ice_proven(&d.server, &thief));
     duo_close(&d);

@@ -96,6 +96,7 @@ void peer_get_stats(const struct peer *p, struct peer_stats *st)
     st->drop_unauthenticated += p->ice.stats.drop_unauthenticated;
     st->drop_malformed += p->ice.stats.drop_malformed + p->dtls.dropped_n;
     st->drop_state += p->ice.stats.drop_unexpected;
+    st->drop_replayed += p->ice.stats.drop_replayed;
     st->rtt_us = p->ice.stats.rtt_us;
     st->srtp_profile = (uint16_t)p->tx.profile;
 }

@@ -77,7 +77,8 @@ struct peer_local {
 
 enum peer_event_kind {
     PEER_EVT_STATE, /* state, reason */
-    PEER_EVT_DATA,  /* data: one SCTP packet, valid until the next call */
+    PEER_EVT_DATA,  /* data: one SCTP packet, inside the datagram given to peer_input(), valid
+                       until the next call */
     PEER_EVT_PATH,  /* the selected pair changed; path */
 };
 
