@@ -21,6 +21,9 @@ export function randomId() {
     return [...crypto.getRandomValues(new Uint8Array(6))].map((b) => b.toString(16).padStart(2, '0')).join('');
 }
 
+/* The server takes the identity for the name: without the four digits that make it unique. */
+export const label = (p) => (p.name && p.name !== p.identity ? p.name : p.identity.replace(/-[0-9a-f]{4}$/, ''));
+
 /* -> {url, token}; the error has `status`. */
 export async function ask(room, identity, role, key) {
     const q = new URLSearchParams({ room, identity, role });
@@ -92,7 +95,7 @@ export class Stage {
             const { el, caption } = this.tiles.get(w.key);
             const self = w.p === this.room.localParticipant;
             const quiet = [...w.p.audioTrackPublications.values()].every((x) => x.isMuted);
-            caption.textContent = `${w.p.name || w.p.identity}${self ? ' (you)' : ''}${w.share ? ': screen' : quiet ? ', muted' : ''}`;
+            caption.textContent = `${label(w.p)}${self ? ' (you)' : ''}${w.share ? ': screen' : quiet ? ', muted' : ''}`;
             this.el.append(el);
         }
         this.el.classList.toggle('shared', want.some((w) => w.share));
@@ -114,7 +117,7 @@ export class Stage {
             const f = document.createElement('span');
             f.className = 'face';
             f.ariaHidden = 'true';
-            f.textContent = [...(w.p.name || w.p.identity)][0]?.toUpperCase() ?? '?';
+            f.textContent = [...label(w.p)][0]?.toUpperCase() ?? '?';
             el.append(f);
         }
         el.append(caption);
@@ -143,7 +146,7 @@ export function chat(room, seen) {
     room.registerTextStreamHandler(CHAT, async (reader, from) => {
         const text = await reader.readAll();
         const p = room.remoteParticipants.get(from.identity);
-        line(p?.name || from.identity, text.slice(0, 2000));
+        line(label(p ?? from), text.slice(0, 2000));
         seen();
     });
     $('say').onsubmit = async (e) => {
