@@ -26,7 +26,7 @@ enum {
 };
 
 struct remote {
-    bool known, seen, failed;
+    bool seen, failed;
     char sid[32];
     struct recorder recorder;
     bool recording;
@@ -36,6 +36,7 @@ struct remote {
 /* Somebody in the room, to tell who a track is from; later ones are known by sid alone. */
 struct person {
     char sid[32], identity[256];
+    uint32_t tracks;
 };
 
 struct join {
@@ -50,7 +51,7 @@ struct join {
     struct person person[PEOPLE_MAX];
     char own_sid[32];
     bool connected, ended;
-    unsigned others; /* remote tracks now: the test picture yields to them */
+    bool silent; /* yielding to others */
     int code;
 };
 
@@ -267,6 +268,8 @@ static void on_participant(struct join *j, const struct client_event *ev)
 {
     struct person *p = find_person(j, ev->sid);
 
+    if (p != NULL)
+        p->tracks = ev->track;
     if (strcmp(ev->sid, j->own_sid) == 0 || (p != NULL) != ev->left)
         return;
     say(j, "participant %s (%s) %s", ev->identity, ev->sid, ev->left ? "left" : "is here");
@@ -277,6 +280,7 @@ static void on_participant(struct join *j, const struct client_event *ev)
     p = find_person(j, "");
     if (p == NULL)
         return;
+    p->tracks = ev->track;
     memcpy(p->sid, ev->sid, sizeof p->sid);
     memcpy(p->identity, ev->identity, sizeof p->identity);
 }
@@ -285,8 +289,6 @@ static void on_track(struct join *j, const struct client_event *ev)
 {
     struct remote *r = &j->remote[ev->track % REMOTE_MAX];
 
-    j->others += !r->known;
-    r->known = true;
     r->seen = false;
     memcpy(r->sid, ev->sid, sizeof r->sid);
     const struct person *from = find_person(j, ev->identity);
@@ -364,6 +366,20 @@ static void publish(struct join *j, unsigned at, struct tick tick)
     }
 }
 
+/* The test picture of a room: silent, and known to be, while anybody else publishes. */
+static void yield(struct join *j)
+{
+    bool others = false;
+
+    for (unsigned i = 0; i < PEOPLE_MAX && j->o->yield; i++)
+        others = others || j->person[i].tracks > 0;
+    if (others == j->silent)
+        return;
+    j->silent = others;
+    for (unsigned i = 0; i < j->source_n; i++)
+        client_mute(joiner_client(j->joiner), i, others);
+}
+
 static us_t next_deadline(const struct join *j, us_t now)
 {
     us_t at = us_min(now + POLL_US, joiner_deadline(j->joiner));
@@ -389,10 +405,9 @@ static void turn(struct join *j)
     assoc_pool_tick(tick.now);
     while (joiner_event(j->joiner, &ev))
         on_event(j, &ev, tick.now);
-    for (unsigned i = 0; i < j->source_n && j->connected; i++) {
-        if (!(j->o->yield && j->others > 0))
-            publish(j, i, tick);
-    }
+    yield(j);
+    for (unsigned i = 0; i < j->source_n && j->connected && !j->silent; i++)
+        publish(j, i, tick);
     joiner_flush(j->joiner);
 }
 

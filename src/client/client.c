@@ -36,6 +36,7 @@ struct client {
     struct outgoing outgoing[CLIENT_TRACKS_MAX];
     uint32_t send_section[CLIENT_TRACKS_MAX];
     bool sending[CLIENT_TRACKS_MAX]; /* outgoing[] is set up */
+    char sid[CLIENT_TRACKS_MAX][SECTION_SID_MAX];
     struct peer *peer;
     struct peer_local local;
     struct assoc *assoc;
@@ -269,6 +270,7 @@ static void note_participant(struct client *c, const Livekit__ParticipantInfo *p
 {
     struct client_event ev = {.kind = CLIENT_EVT_PARTICIPANT};
 
+    ev.track = (uint32_t)p->n_tracks;
     ev.left = p->state == LIVEKIT__PARTICIPANT_INFO__STATE__DISCONNECTED;
     (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(p->sid));
     (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(p->identity));
@@ -383,6 +385,7 @@ static void on_published(struct client *c, const Livekit__TrackPublishedResponse
         ev.track = t;
         if (p->track != NULL)
             (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(p->track->sid));
+        memcpy(c->sid[t], ev.sid, sizeof c->sid[t]);
         emit(c, &ev);
     }
 }
@@ -728,6 +731,15 @@ void client_ask_keyframe(struct client *c, uint32_t track, us_t now)
     rtcp_write_rr(&w, RTCP_SENDER, NULL, 0);
     rtcp_write_pli(&w, RTCP_SENDER, c->incoming[track]->ssrc);
     send_rtcp(c, &w);
+}
+
+void client_mute(struct client *c, uint32_t track, bool muted)
+{
+    assert(track < c->cfg.track_n);
+    struct str *out = c->ended || c->sid[track][0] == '\0' ? NULL : message_new(c);
+
+    if (out != NULL)
+        (void)messages_mute(c->sid[track], muted, out); /* a failed one leaves things as they are */
 }
 
 void client_leave(struct client *c, us_t now)

@@ -59,7 +59,7 @@ enum client_event_kind {
     CLIENT_EVT_JOINED,      /* sid, identity: ours; room */
     CLIENT_EVT_CONNECTED,   /* media may flow */
     CLIENT_EVT_PUBLISHED,   /* track: ours; sid */
-    CLIENT_EVT_PARTICIPANT, /* sid, identity of another; left */
+    CLIENT_EVT_PARTICIPANT, /* sid, identity of anybody; left; track: how many they publish */
     CLIENT_EVT_TRACK,    /* track: number of a remote track; sid; identity: the publisher's sid */
     CLIENT_EVT_KEYFRAME, /* track: ours; somebody needs a key frame */
     CLIENT_EVT_DATA,     /* data: a DataPacket as received; reliable */
@@ -118,6 +118,9 @@ int client_send(struct client *c, uint32_t track, struct bytes payload, uint32_t
 int client_send_data(struct client *c, bool reliable, struct bytes packet, us_t now);
 /* Ask the server for a key frame of a remote track. */
 void client_ask_keyframe(struct client *c, uint32_t track, us_t now);
+/* Tell the room that a track of ours is silent, or no longer; nothing before CLIENT_EVT_PUBLISHED.
+ */
+void client_mute(struct client *c, uint32_t track, bool muted);
 /* Say goodbye; drain outputs afterwards. */
 void client_leave(struct client *c, us_t now);
 

@@ -8,18 +8,13 @@
 
 enum { MESSAGES_ARENA_BYTES = 1 << 20 };
 
-static char *text(const char *s)
-{
-    return (char *)(uintptr_t)s; /* protobuf-c's fields are not const; packing only reads */
-}
-
 static void fill_client_info(Livekit__ClientInfo *info)
 {
     livekit__client_info__init(info);
     info->sdk = LIVEKIT__CLIENT_INFO__SDK__CPP;
-    info->version = text(SLUICE_VERSION);
+    info->version = pb_text(SLUICE_VERSION);
     info->protocol = MESSAGES_PROTOCOL;
-    info->os = text("linux");
+    info->os = pb_text("linux");
 }
 
 static Livekit__AddTrackRequest *add_track(struct arena *a, const struct client_track *t,
@@ -34,8 +29,8 @@ static Livekit__AddTrackRequest *add_track(struct arena *a, const struct client_
 
     if (a->failed)
         return NULL;
-    r->cid = text(cid);
-    r->name = text(t->name != NULL ? t->name : "");
+    r->cid = pb_text(cid);
+    r->name = pb_text(t->name != NULL ? t->name : "");
     r->type = video ? LIVEKIT__TRACK_TYPE__VIDEO : LIVEKIT__TRACK_TYPE__AUDIO;
     r->source =
         video ? t->screen ? LIVEKIT__TRACK_SOURCE__SCREEN_SHARE : LIVEKIT__TRACK_SOURCE__CAMERA
@@ -53,7 +48,7 @@ static Livekit__AddTrackRequest *add_track(struct arena *a, const struct client_
     r->layers = (Livekit__VideoLayer **)layers;
     r->n_layers = 1;
     codec->codec = arena_dup_str(a, codec_name(t->codec));
-    codec->cid = text(cid);
+    codec->cid = pb_text(cid);
     codecs[0] = codec;
     r->simulcast_codecs = (Livekit__SimulcastCodec **)codecs;
     r->n_simulcast_codecs = 1;
@@ -71,8 +66,8 @@ static int fill_join(struct arena *a, const struct client_cfg *cfg, const struct
         return E_NOMEM;
     fill_client_info(join->client_info);
     join->connection_settings->auto_subscribe = cfg->auto_subscribe;
-    join->publisher_offer->type = text("offer");
-    join->publisher_offer->sdp = text(offer);
+    join->publisher_offer->type = pb_text("offer");
+    join->publisher_offer->sdp = pb_text(offer);
     join->publisher_offer->id = 1;
     for (uint32_t i = 0, t = 0; i < ss->n && t < cfg->track_n; i++) {
         if (ss->s[i].kind != SECTION_SEND)
@@ -135,8 +130,8 @@ int messages_offer(const char *sdp, uint32_t id, struct str *out)
     Livekit__SignalRequest req = LIVEKIT__SIGNAL_REQUEST__INIT;
     Livekit__SessionDescription sd = LIVEKIT__SESSION_DESCRIPTION__INIT;
 
-    sd.type = text("offer");
-    sd.sdp = text(sdp);
+    sd.type = pb_text("offer");
+    sd.sdp = pb_text(sdp);
     sd.id = id;
     req.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_OFFER;
     req.offer = &sd;
@@ -151,6 +146,18 @@ int messages_ping(int64_t unix_ms, struct str *out)
     ping.timestamp = unix_ms;
     req.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_PING_REQ;
     req.ping_req = &ping;
+    return pack(&req, out);
+}
+
+int messages_mute(const char *sid, bool muted, struct str *out)
+{
+    Livekit__SignalRequest req = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__MuteTrackRequest mute = LIVEKIT__MUTE_TRACK_REQUEST__INIT;
+
+    mute.sid = pb_text(sid);
+    mute.muted = muted;
+    req.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_MUTE;
+    req.mute = &mute;
     return pack(&req, out);
 }
 
@@ -169,7 +176,7 @@ int messages_track_setting(const char *sid, struct str *out)
 {
     Livekit__SignalRequest req = LIVEKIT__SIGNAL_REQUEST__INIT;
     Livekit__UpdateTrackSettings set = LIVEKIT__UPDATE_TRACK_SETTINGS__INIT;
-    char *sids[] = {text(sid)};
+    char *sids[] = {pb_text(sid)};
 
     set.track_sids = sids;
     set.n_track_sids = 1;

@@ -16,6 +16,7 @@ int messages_target(const struct client_cfg *cfg, const struct sections *ss, con
                     struct str *out);
 int messages_offer(const char *sdp, uint32_t id, struct str *out);
 int messages_ping(int64_t unix_ms, struct str *out);
+int messages_mute(const char *sid, bool muted, struct str *out);
 int messages_leave(struct str *out);
 /* Quality HIGH and enabled: what a recorder wants of every track. */
 int messages_track_setting(const char *sid, struct str *out);
