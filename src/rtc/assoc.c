@@ -555,10 +555,11 @@ static void flush(struct assoc *s)
  * library takes it. */
 static void send_resets(struct assoc *s)
 {
-    struct {
-        struct sctp_reset_streams head;
-        uint16_t id[ASSOC_CHANNELS_MAX];
-    } req = {.head.srs_flags = SCTP_STREAM_RESET_OUTGOING};
+    /* The library's struct ends in a list of stream numbers. */
+    _Alignas(struct sctp_reset_streams)
+        uint8_t buf[sizeof(struct sctp_reset_streams) + ASSOC_CHANNELS_MAX * sizeof(uint16_t)] = {
+            0};
+    struct sctp_reset_streams *req = (void *)buf;
     uint16_t n = 0;
 
     if (!s->up || s->resets_due == 0)
@@ -566,12 +567,13 @@ static void send_resets(struct assoc *s)
     for (uint16_t i = 0; i < s->chan_n; i++) {
         struct chan *c = &s->chan[i];
         if (c->state == CHAN_CLOSING && !c->reset_sent && c->queued_n == 0)
-            req.head.srs_stream_list[n++] = c->id;
+            req->srs_stream_list[n++] = c->id;
     }
     if (n == 0)
         return;
-    req.head.srs_number_streams = n;
-    if (set_option(s, SCTP_RESET_STREAMS, &req,
+    req->srs_flags = SCTP_STREAM_RESET_OUTGOING;
+    req->srs_number_streams = n;
+    if (set_option(s, SCTP_RESET_STREAMS, req,
                    offsetof(struct sctp_reset_streams, srs_stream_list) + n * sizeof(uint16_t)) !=
         0)
         return;
