@@ -255,6 +255,12 @@ static const enum rtp_ext ext_audio_send[] = {RTP_EXT_MID, RTP_EXT_ABS_CAPTURE_T
 static const enum rtp_ext ext_video_send[] = {RTP_EXT_MID, RTP_EXT_ABS_SEND_TIME,
                                               RTP_EXT_ABS_CAPTURE_TIME, RTP_EXT_N};
 
+/* Agreed to in sections that we send in, though we do not write them: Chromium offers for its next
+ * sections only what was negotiated before, and its own publications need these. */
+static const enum rtp_ext ext_audio_agreed[] = {RTP_EXT_AUDIO_LEVEL, RTP_EXT_TWCC, RTP_EXT_N};
+static const enum rtp_ext ext_video_agreed[] = {RTP_EXT_TWCC, RTP_EXT_RID, RTP_EXT_REPAIRED_RID,
+                                                RTP_EXT_DEPENDENCY_DESCRIPTOR, RTP_EXT_N};
+
 static int put_exts(const struct mline_ctx *ctx, struct sdp_media *out,
                     const struct sdp_media *offer, const enum rtp_ext *wanted,
                     struct rtp_ext_ids *ids)
@@ -271,6 +277,18 @@ static int put_exts(const struct mline_ctx *ctx, struct sdp_media *out,
 }
 
 /* ---- a section that the client sends on ---- */
+
+static int put_send_exts(const struct mline_ctx *ctx, struct sdp_media *out,
+                         const struct sdp_media *offer, struct rtp_ext_ids *ids)
+{
+    bool video = offer->kind == SDP_VIDEO;
+    struct rtp_ext_ids unwritten = {{0}};
+
+    int err = put_exts(ctx, out, offer, video ? ext_video_send : ext_audio_send, ids);
+    if (err != 0)
+        return err;
+    return put_exts(ctx, out, offer, video ? ext_video_agreed : ext_audio_agreed, &unwritten);
+}
 
 static int rid_place(const char *rid)
 {
@@ -578,8 +596,7 @@ int mline_answer_send(const struct mline_ctx *ctx, struct sdp_media *out,
         if (put_codec(ctx, out, match[i], match[i]->sdp->fmtp, fbs) == NULL)
             return E_NOMEM;
     }
-    int err = put_exts(ctx, out, offer, offer->kind == SDP_VIDEO ? ext_video_send : ext_audio_send,
-                       &map->ext);
+    int err = put_send_exts(ctx, out, offer, &map->ext);
     return err != 0 ? err : put_msid(ctx, out, s);
 }
 
@@ -599,8 +616,7 @@ int mline_idle(const struct mline_ctx *ctx, struct sdp_media *out, const struct 
         out->port = 0;
         return 0;
     }
-    return put_exts(ctx, out, offer, offer->kind == SDP_VIDEO ? ext_video_send : ext_audio_send,
-                    &ids);
+    return put_send_exts(ctx, out, offer, &ids);
 }
 
 /* ---- our own offers (two connections) ---- */
