@@ -1,0 +1,533 @@
+#include "api/node_test.h"
+
+static const char single[] = "chromium-single.jsonl";
+static const char alice_cam[] = "2f7f00de-a734-4015-acca-7b1b9cb70f2e";
+
+/* The node of the fuzz entries: it lives over many inputs, but two may not live at a time. */
+static struct fake *kept;
+
+static void end_fake(struct fake *f)
+{
+    fake_close(f);
+    free(f);
+}
+
+static struct fake *new_fake_with(const struct node_cfg *cfg)
+{
+    struct fake *f = malloc(sizeof *f);
+
+    if (kept != NULL)
+        end_fake(kept);
+    kept = NULL;
+    fake_open(f, cfg);
+    return f;
+}
+
+static struct fake *new_fake(void)
+{
+    struct node_cfg cfg = fake_cfg();
+    return new_fake_with(&cfg);
+}
+
+/* Alice and Bob in one room on single connections, both connected. */
+static void two_join(struct fake *f)
+{
+    fake_join(f, 1, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
+    fake_join(f, 2, "bob", fake_recorded(f, single, "bob", 0), NULL);
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
+}
+
+static void alice_publishes(struct fake *f)
+{
+    fake_add(f, 1, alice_cam, true);
+    fake_offer(f, 1, fake_recorded(f, single, "alice", 2), 3);
+}
+
+TEST(subtlety_1_refusals_come_before_the_101_and_join_is_the_first_message)
+{
+    struct fake *f = new_fake();
+
+    fake_get(f, 1, "/rtc/v1", "join_request=AA", NULL, true);
+    EXPECT_EQ(f->c[1].status, 401);
+    EXPECT_STR(f->c[1].body, "no permissions to access the room");
+    EXPECT(!f->c[1].accepted);
+    fake_get(f, 1, "/rtc/v1", "", NULL, true);
+    EXPECT_EQ(f->c[1].status, 400);
+    EXPECT_STR(f->c[1].body, "join_request is required");
+    fake_get(f, 1, "/rtc", "", NULL, false);
+    EXPECT_EQ(f->c[1].status, 404);
+    EXPECT_STR(f->c[1].body, "");
+    fake_get(f, 1, "/rtc/validate", "", "garbage", false);
+    EXPECT_EQ(f->c[1].status, 401);
+    fake_join(f, 1, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    EXPECT(f->c[1].accepted);
+    EXPECT_EQ(f->c[1].got[0]->message_case, LIVEKIT__SIGNAL_RESPONSE__MESSAGE_JOIN);
+    end_fake(f);
+}
+
+TEST(subtlety_1_an_unknown_room_is_404_with_the_text_that_stops_the_fallback)
+{
+    struct node_cfg cfg = fake_cfg();
+    struct fake *f;
+    struct str token;
+
+    cfg.auto_create = false;
+    f = new_fake_with(&cfg);
+    str_init(&token, 1 << 16);
+    fake_token(f, "alice", "demo", NULL, &token);
+    fake_get(f, 1, "/rtc/validate", "", str_text(&token), false);
+    EXPECT_EQ(f->c[1].status, 404);
+    EXPECT_STR(f->c[1].body, "requested room does not exist");
+    str_fini(&token);
+    end_fake(f);
+}
+
+TEST(subtlety_2_stream_ids_name_participant_and_track)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    Livekit__SignalResponse *m, *answer = NULL;
+    while ((m = GOT(&f->c[2], ANSWER)) != NULL)
+        answer = m;
+    struct sdp sdp = fake_sdp(&f->c[2], answer->answer->sdp);
+    struct sdp_media *v = &sdp.media[3];
+    EXPECT_EQ(v->dir, SDP_SENDONLY);
+    EXPECT_EQ(v->msid_n, 1);
+    EXPECT_EQ(strncmp(v->msid[0].stream, "PA_", 3), 0);
+    EXPECT_EQ(strncmp(strchr(v->msid[0].stream, '|'), "|TR_VC", 6), 0);
+    EXPECT_STR(v->msid[0].track, strchr(v->msid[0].stream, '|') + 1);
+    EXPECT_EQ(v->ssrc_n, 2);
+    EXPECT_STR(v->group[0].semantics, "FID");
+    EXPECT_STR(v->ssrc[0].cname, v->msid[0].stream);
+    end_fake(f);
+}
+
+TEST(subtlety_3_a_single_connection_gets_answers_and_never_an_offer)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    fake_pass(f, 2 * US_PER_SEC);
+    EXPECT_EQ(COUNT(&f->c[1], OFFER), 0);
+    EXPECT_EQ(COUNT(&f->c[2], OFFER), 0);
+    EXPECT_EQ(COUNT(&f->c[1], ANSWER), 2);
+    end_fake(f);
+}
+
+TEST(subtlety_4_every_answer_names_the_track_of_each_section_that_we_send_on)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    for (uint32_t id = 2; id < 5; id++) {
+        fake_offer(f, 2, fake_recorded(f, single, "bob", 1), id);
+        Livekit__SignalResponse *m, *answer = NULL;
+        while ((m = GOT(&f->c[2], ANSWER)) != NULL)
+            answer = m;
+        EXPECT_EQ(answer->answer->id, id);
+        EXPECT_EQ(answer->answer->n_mid_to_track_id, 1);
+        EXPECT_STR(answer->answer->mid_to_track_id[0]->key, "3");
+        EXPECT_EQ(strncmp(answer->answer->mid_to_track_id[0]->value, "TR_VC", 5), 0);
+    }
+    EXPECT_EQ(fake_commands(f, CMD_SUB_ATTACH), 1);
+    end_fake(f);
+}
+
+TEST(subtlety_5_sections_are_asked_for_once_and_only_those_that_miss)
+{
+    struct fake *f = new_fake();
+    char cid[16];
+
+    two_join(f);
+    alice_publishes(f);
+    Livekit__SignalResponse *m = GOT(&f->c[2], MEDIA_SECTIONS_REQUIREMENT);
+    EXPECT(m != NULL); /* three free sections: a round is enough */
+    EXPECT_EQ(m->media_sections_requirement->num_videos, 0);
+    EXPECT_EQ(m->media_sections_requirement->num_audios, 0);
+    fake_pass(f, US_PER_SEC);
+    EXPECT(GOT(&f->c[2], MEDIA_SECTIONS_REQUIREMENT) == NULL); /* it is on its way */
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    fake_pass(f, 6 * US_PER_SEC);
+    EXPECT(GOT(&f->c[2], MEDIA_SECTIONS_REQUIREMENT) == NULL); /* nothing is missing */
+    (void)cid;
+    end_fake(f);
+}
+
+TEST(subtlety_6_answers_carry_the_id_of_the_offer_and_stale_answers_are_ignored)
+{
+    struct fake *f = new_fake();
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__SessionDescription d = LIVEKIT__SESSION_DESCRIPTION__INIT;
+
+    fake_join_dual(f, 1, "alice", "");
+    Livekit__SignalResponse *offer = GOT(&f->c[1], OFFER);
+    EXPECT(offer != NULL);
+    EXPECT(offer->offer->id != 0);
+    EXPECT_EQ(fake_sdp(&f->c[1], offer->offer->sdp).media_n, 1); /* the data channels alone */
+    d.type = (char *)"answer";
+    d.sdp = (char *)"nonsense";
+    d.id = offer->offer->id + 5;
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_ANSWER;
+    r.answer = &d;
+    fake_say(f, 1, &r); /* of another offer: ignored, not even read */
+    EXPECT(!f->c[1].closed);
+    d.id = 0;
+    fake_say(f, 1, &r);
+    EXPECT(f->c[1].closed); /* of this one, and broken */
+    Livekit__SignalResponse *leave = GOT(&f->c[1], LEAVE);
+    EXPECT_EQ(leave->leave->action, LIVEKIT__LEAVE_REQUEST__ACTION__RECONNECT);
+    EXPECT_EQ(leave->leave->reason, LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH);
+    end_fake(f);
+}
+
+TEST(subtlety_7_media_before_its_announcement_is_parked_and_published_on_sdp)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    fake_offer(f, 1, fake_recorded(f, single, "alice", 2), 3);
+    EXPECT_EQ(fake_commands(f, CMD_TRACK_OPEN), 0);
+    fake_add(f, 1, alice_cam, true);
+    EXPECT_EQ(fake_commands(f, CMD_TRACK_OPEN), 1);
+    const struct cmd_track_open *t = &fake_last(f, CMD_TRACK_OPEN)->track_open;
+    EXPECT_EQ(t->layer_n, 3);
+    EXPECT_STR(t->layer[0].rid, "q");
+    EXPECT_EQ(t->layer[2].spatial, 2);
+    EXPECT_STR(t->mid, "7");
+    EXPECT(t->ext.id[RTP_EXT_MID] != 0);
+    EXPECT(t->ext.id[RTP_EXT_RID] != 0);
+    Livekit__SignalResponse *m, *last = NULL;
+    while ((m = GOT(&f->c[2], UPDATE)) != NULL)
+        last = m;
+    EXPECT_EQ(last->update->participants[0]->n_tracks, 1);
+    EXPECT_STR(last->update->participants[0]->tracks[0]->mid, "7");
+    end_fake(f);
+}
+
+TEST(subtlety_8_a_resume_says_reconnect_first_and_a_stranger_leave)
+{
+    struct fake *f = new_fake();
+    char more[64];
+
+    fake_join_dual(f, 1, "alice", "");
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
+    Livekit__SignalResponse *join = GOT(&f->c[1], JOIN);
+    node_conn_closed(f->node, 1, f->tick);
+    fake_pass(f, US_PER_SEC);
+    snprintf(more, sizeof more, "&reconnect=1&sid=%s", join->join->participant->sid);
+    fake_join_dual(f, 2, "alice", more);
+    EXPECT_EQ(f->c[2].got[0]->message_case, LIVEKIT__SIGNAL_RESPONSE__MESSAGE_RECONNECT);
+    EXPECT(GOT(&f->c[2], UPDATE) != NULL);
+    EXPECT(GOT(&f->c[2], ROOM_UPDATE) != NULL);
+    EXPECT(GOT(&f->c[2], REFRESH_TOKEN) != NULL);
+    EXPECT(GOT(&f->c[2], OFFER) != NULL); /* two connections: we restart the subscriber's */
+    fake_join_dual(f, 3, "stranger", "&reconnect=1&sid=PA_x");
+    EXPECT_EQ(f->c[3].got[0]->message_case, LIVEKIT__SIGNAL_RESPONSE__MESSAGE_LEAVE);
+    EXPECT_EQ(f->c[3].got[0]->leave->reason, LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH);
+    EXPECT_EQ(f->c[3].got[0]->leave->action, LIVEKIT__LEAVE_REQUEST__ACTION__RECONNECT);
+    EXPECT(f->c[3].closed);
+    end_fake(f);
+}
+
+TEST(subtlety_9_versions_rise_and_a_duplicate_identity_is_replaced)
+{
+    struct fake *f = new_fake();
+    uint32_t version = 0, gone = 0;
+    Livekit__SignalResponse *m;
+
+    two_join(f);
+    alice_publishes(f);
+    fake_join(f, 3, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    m = GOT(&f->c[1], LEAVE);
+    EXPECT_EQ(m->leave->reason, LIVEKIT__DISCONNECT_REASON__DUPLICATE_IDENTITY);
+    EXPECT_EQ(m->leave->action, LIVEKIT__LEAVE_REQUEST__ACTION__DISCONNECT);
+    EXPECT(f->c[1].closed);
+    fake_pass(f, 4 * US_PER_SEC);
+    const char *sid = GOT(&f->c[1], JOIN) == NULL ? f->c[1].got[0]->join->participant->sid : "";
+    while ((m = GOT(&f->c[2], UPDATE)) != NULL)
+        for (size_t i = 0; i < m->update->n_participants; i++) {
+            Livekit__ParticipantInfo *p = m->update->participants[i];
+            if (strcmp(p->sid, sid) != 0)
+                continue;
+            EXPECT(p->version > version);
+            version = p->version;
+            gone += p->state == LIVEKIT__PARTICIPANT_INFO__STATE__DISCONNECTED;
+        }
+    EXPECT_EQ(gone, 1);
+    end_fake(f);
+}
+
+TEST(subtlety_13_a_fresh_token_comes_at_join_each_five_minutes_and_on_change)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    EXPECT_EQ(COUNT(&f->c[1], REFRESH_TOKEN), 1);
+    fake_pass(f, 301 * US_PER_SEC);
+    EXPECT_EQ(COUNT(&f->c[1], REFRESH_TOKEN), 2);
+    end_fake(f);
+}
+
+TEST(subtlety_14_pings_are_answered_in_milliseconds_and_intervals_are_not_zero)
+{
+    struct fake *f = new_fake();
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__Ping ping = LIVEKIT__PING__INIT;
+
+    fake_join(f, 1, "alice", NULL, NULL);
+    Livekit__SignalResponse *join = GOT(&f->c[1], JOIN);
+    EXPECT_EQ(join->join->ping_interval, 5);
+    EXPECT_EQ(join->join->ping_timeout, 15);
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_PING;
+    r.ping = 1;
+    fake_say(f, 1, &r);
+    EXPECT_EQ(GOT(&f->c[1], PONG)->pong, 1700001000000);
+    ping.timestamp = 77;
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_PING_REQ;
+    r.ping_req = &ping;
+    fake_say(f, 1, &r);
+    Livekit__SignalResponse *pong = GOT(&f->c[1], PONG_RESP);
+    EXPECT_EQ(pong->pong_resp->last_ping_timestamp, 77);
+    EXPECT_EQ(pong->pong_resp->timestamp, 1700001000000);
+    end_fake(f);
+}
+
+TEST(subtlety_15_trickled_candidates_have_both_names_of_the_section_and_the_last_is_final)
+{
+    struct fake *f = new_fake();
+
+    fake_join(f, 1, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    Livekit__SignalResponse *t = GOT(&f->c[1], TRICKLE);
+    EXPECT(strstr(t->trickle->candidateinit, "\"sdpMid\":\"0\"") != NULL);
+    EXPECT(strstr(t->trickle->candidateinit, "\"sdpMLineIndex\":0") != NULL);
+    EXPECT(strstr(t->trickle->candidateinit, "192.0.2.1 788") != NULL);
+    EXPECT(t->trickle->final);
+    end_fake(f);
+}
+
+TEST(subtlety_16_a_failed_connection_is_asked_to_resume_and_removed_after_five_seconds)
+{
+    struct fake *f = new_fake();
+    struct node_counts n;
+
+    two_join(f);
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_FAILED);
+    Livekit__SignalResponse *m = GOT(&f->c[2], LEAVE);
+    EXPECT_EQ(m->leave->action, LIVEKIT__LEAVE_REQUEST__ACTION__RESUME);
+    EXPECT(f->c[2].closed);
+    EXPECT_EQ(f->c[2].ws_code, 1000);
+    fake_pass(f, 4 * US_PER_SEC);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.members, 2);
+    fake_pass(f, 2 * US_PER_SEC);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.members, 1);
+    end_fake(f);
+}
+
+TEST(subtleties_20_21_22_numbers_are_the_offers_and_feedback_is_as_clients_need_it)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    const char *offer = fake_recorded(f, single, "bob", 1);
+    Livekit__SignalResponse *m, *answer = NULL;
+    while ((m = GOT(&f->c[2], ANSWER)) != NULL)
+        answer = m;
+    struct sdp from = fake_sdp(&f->c[2], offer), to = fake_sdp(&f->c[2], answer->answer->sdp);
+    EXPECT_EQ(from.media_n, to.media_n);
+    for (uint32_t i = 0; i < to.media_n; i++) {
+        for (uint32_t k = 0; k < to.media[i].codec_n; k++) {
+            struct sdp_codec *c = &to.media[i].codec[k];
+            EXPECT(sdp_find_pt(&from.media[i], c->pt) != NULL);
+            EXPECT_STR(sdp_find_pt(&from.media[i], c->pt)->name, c->name);
+        }
+        for (uint32_t k = 0; k < to.media[i].ext_n; k++)
+            EXPECT_EQ(sdp_find_ext(&from.media[i], to.media[i].ext[k].uri)->id,
+                      to.media[i].ext[k].id);
+        EXPECT_STR(to.media[i].mid, from.media[i].mid);
+        EXPECT_EQ(to.media[i].setup, SDP_PASSIVE);
+    }
+    struct sdp_media *v = &to.media[3];
+    EXPECT(sdp_find_ext(v, rtp_ext_uri(RTP_EXT_ABS_SEND_TIME)) != NULL);
+    EXPECT(sdp_has_fb(&v->codec[0], "goog-remb"));
+    EXPECT_EQ(to.media[6].max_message_size, 65535);
+    EXPECT_EQ(to.media[6].sctp_port, 5000);
+    const struct cmd_sub_attach *a = &fake_last(f, CMD_SUB_ATTACH)->sub_attach;
+    EXPECT(a->pt_n > 0);
+    EXPECT(a->ext.id[RTP_EXT_ABS_SEND_TIME] != 0);
+    end_fake(f);
+}
+
+TEST(subtlety_23_opus_is_answered_with_dtx_and_red_first)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    fake_add(f, 1, "db96ad19-c5c5-4cc0-9ee6-bc9629abc1f3", false);
+    fake_offer(f, 1, fake_recorded(f, single, "alice", 3), 4);
+    Livekit__SignalResponse *m, *answer = NULL;
+    while ((m = GOT(&f->c[1], ANSWER)) != NULL)
+        answer = m;
+    struct sdp sdp = fake_sdp(&f->c[1], answer->answer->sdp);
+    struct sdp_media *a = &sdp.media[8];
+    EXPECT_EQ(a->dir, SDP_RECVONLY);
+    EXPECT_STR(a->codec[0].name, "red");
+    EXPECT_STR(a->codec[1].name, "opus");
+    EXPECT(strstr(a->codec[1].fmtp, "usedtx=1") != NULL);
+    EXPECT(!sdp_has_fb(&a->codec[1], "nack"));
+    end_fake(f);
+}
+
+TEST(subtlety_24_the_version_is_one_that_clients_know)
+{
+    struct fake *f = new_fake();
+
+    fake_join(f, 1, "alice", NULL, NULL);
+    Livekit__SignalResponse *join = GOT(&f->c[1], JOIN);
+    EXPECT_STR(join->join->server_info->version, "1.13.6");
+    EXPECT_STR(join->join->server_version, "1.13.6");
+    end_fake(f);
+}
+
+static void no_publish(struct token_claims *c)
+{
+    c->video.can_publish = TOKEN_FALSE;
+}
+
+TEST(subtlety_12_absent_grants_mean_yes_and_data_follows_publishing)
+{
+    struct fake *f = new_fake();
+
+    fake_join(f, 1, "alice", NULL, NULL);
+    Livekit__ParticipantPermission *p = GOT(&f->c[1], JOIN)->join->participant->permission;
+    EXPECT(p->can_publish && p->can_subscribe && p->can_publish_data);
+    fake_join(f, 2, "bob", NULL, no_publish);
+    p = GOT(&f->c[2], JOIN)->join->participant->permission;
+    EXPECT(!p->can_publish && p->can_subscribe && !p->can_publish_data);
+    fake_add(f, 2, "x", true);
+    Livekit__SignalResponse *m = GOT(&f->c[2], REQUEST_RESPONSE);
+    EXPECT_EQ(m->request_response->reason, LIVEKIT__REQUEST_RESPONSE__REASON__NOT_ALLOWED);
+    EXPECT_STR(m->request_response->add_track->cid, "x");
+    end_fake(f);
+}
+
+TEST(text_frames_switch_to_json_and_back)
+{
+    struct fake *f = new_fake();
+
+    fake_join(f, 1, "alice", NULL, NULL);
+    EXPECT(!f->c[1].text);
+    node_ws_message(f->node, 1, true, bytes_str("{\"ping\":\"5\"}"), f->tick);
+    fake_drain(f);
+    EXPECT(GOT(&f->c[1], PONG) != NULL);
+    EXPECT(f->c[1].text);
+    fake_join_dual(f, 2, "bob", "&format=json");
+    EXPECT(f->c[2].text);
+    EXPECT_EQ(f->c[2].got[0]->message_case, LIVEKIT__SIGNAL_RESPONSE__MESSAGE_JOIN);
+    end_fake(f);
+}
+
+TEST(unpublishing_ends_the_track_and_frees_the_subscribers_section)
+{
+    struct fake *f = new_fake();
+    struct node_counts n;
+
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.pubs, 1);
+    EXPECT_EQ(n.subs, 1);
+    f->c[2].read_n = f->c[2].got_n;
+    fake_offer(f, 1, fake_recorded(f, single, "alice", 7), 8);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.pubs, 0);
+    EXPECT_EQ(n.subs, 0);
+    EXPECT_EQ(fake_commands(f, CMD_TRACK_CLOSE), 1);
+    EXPECT(GOT(&f->c[2], MEDIA_SECTIONS_REQUIREMENT) != NULL); /* a round to say it */
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 3);
+    f->c[2].read_n = 0;
+    Livekit__SignalResponse *m, *answer = NULL;
+    while ((m = GOT(&f->c[2], ANSWER)) != NULL)
+        answer = m;
+    struct sdp sdp = fake_sdp(&f->c[2], answer->answer->sdp);
+    EXPECT_EQ(sdp.media[3].dir, SDP_INACTIVE);
+    EXPECT_EQ(answer->answer->n_mid_to_track_id, 0);
+    end_fake(f);
+}
+
+TEST(an_empty_room_ends_and_leaves_nothing_behind)
+{
+    struct fake *f = new_fake();
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__LeaveRequest leave = LIVEKIT__LEAVE_REQUEST__INIT;
+    struct node_counts n;
+
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_LEAVE;
+    r.leave = &leave;
+    fake_say(f, 1, &r);
+    EXPECT_EQ(GOT(&f->c[1], LEAVE)->leave->reason, LIVEKIT__DISCONNECT_REASON__CLIENT_INITIATED);
+    EXPECT_EQ(f->c[1].ws_code, 1000);
+    fake_say(f, 2, &r);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.members, 0);
+    EXPECT_EQ(n.rooms, 1);
+    fake_pass(f, 21 * US_PER_SEC);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.rooms, 0);
+    EXPECT_EQ(n.sessions, 0);
+    end_fake(f);
+}
+
+/* One node for all inputs of a fuzz entry: opening one costs more than the input. */
+static struct fake *fuzz_fake(void)
+{
+    struct fake *f = kept != NULL ? kept : (kept = new_fake());
+
+    for (int i = 1; i <= 2; i++) {
+        arena_fini(&f->c[i].arena);
+        f->c[i].got_n = f->c[i].read_n = 0;
+        node_conn_closed(f->node, (uint64_t)i, f->tick);
+    }
+    f->cmd_n = 0;
+    fake_step(f);
+    return f;
+}
+
+FUZZ(signal_message, in)
+{
+    struct fake *f = fuzz_fake();
+
+    fake_join(f, 1, "alice", NULL, NULL);
+    node_ws_message(f->node, 1, in.len > 0 && in.p[0] == '{', in, f->tick);
+    fake_step(f);
+}
+
+FUZZ(join_request, in)
+{
+    struct fake *f = fuzz_fake();
+    struct str query, token;
+
+    str_init(&query, 1 << 20);
+    str_init(&token, 1 << 16);
+    fake_token(f, "alice", "demo", NULL, &token);
+    str_add(&query, "join_request=");
+    str_add_base64(&query, in, true, true);
+    fake_get(f, 1, "/rtc/v1", str_text(&query), str_text(&token), true);
+    fake_step(f);
+    str_fini(&query);
+    str_fini(&token);
+}
