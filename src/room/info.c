@@ -63,6 +63,23 @@ Livekit__ParticipantInfo *info_member(struct arena *a, const struct member *m)
     return info;
 }
 
+static bool fill_codecs(struct arena *a, Livekit__Room *info)
+{
+    static const char *const mimes[] = {"audio/PCMU", "audio/PCMA", "audio/opus", "audio/red",
+                                        "video/VP8",  "video/H264", "video/VP9",  "video/AV1",
+                                        "video/H265", "video/rtx"};
+
+    info->enabled_codecs = arena_array(a, ARRAY_LEN(mimes), sizeof(Livekit__Codec *));
+    for (size_t i = 0; info->enabled_codecs != NULL && i < ARRAY_LEN(mimes); i++) {
+        Livekit__Codec *c = pb_new(a, &livekit__codec__descriptor);
+        if (c == NULL)
+            return false;
+        c->mime = (char *)mimes[i];
+        info->enabled_codecs[info->n_enabled_codecs++] = c;
+    }
+    return info->enabled_codecs != NULL;
+}
+
 Livekit__Room *info_room(struct arena *a, const struct room *r)
 {
     Livekit__Room *info = pb_new(a, &livekit__room__descriptor);
@@ -80,7 +97,7 @@ Livekit__Room *info_room(struct arena *a, const struct room *r)
     info->num_participants = room_count(r);
     info->num_publishers = room_publishers(r);
     info->active_recording = room_recording(r);
-    return info;
+    return fill_codecs(a, info) ? info : NULL;
 }
 
 Livekit__ParticipantInfo **info_members(struct arena *a, const struct room *r,
