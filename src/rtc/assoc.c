@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "rtc/dcep.h"
 
 #include <sched.h>
 #include <usrsctp.h>
@@ -33,18 +34,6 @@ enum {
     PPID_BINARY = 53,
     PPID_STRING_EMPTY = 56,
     PPID_BINARY_EMPTY = 57,
-};
-
-/* RFC 8832 s5 */
-enum {
-    DCEP_ACK = 0x02,
-    DCEP_OPEN = 0x03,
-    DCEP_OPEN_BYTES = 12,
-    DCEP_PRIORITY = 256, /* "normal", RFC 8831 s6.4 */
-    TYPE_RELIABLE = 0x00,
-    TYPE_REXMIT = 0x01,
-    TYPE_TIMED = 0x02,
-    TYPE_UNORDERED = 0x80,
 };
 
 enum chan_state {
@@ -477,17 +466,9 @@ static int send_now(struct assoc *s, const struct msg *m, const uint8_t *data)
     ssize_t n = usrsctp_sendv(s->so, data, m->len, NULL, 0, &spa, sizeof spa, SCTP_SENDV_SPA, 0);
     if (n >= 0)
         return 0;
-    switch (errno) {
-    case EAGAIN:
-    case ENOBUFS:
+    if (errno == EAGAIN || errno == ENOBUFS)
         return E_AGAIN;
-    case EPIPE:
-    case ENOTCONN:
-    case ECONNRESET:
-        return E_CLOSED;
-    default:
-        return E_LIBRARY;
-    }
+    return errno == EPIPE || errno == ENOTCONN || errno == ECONNRESET ? E_CLOSED : E_LIBRARY;
 }
 
 static int enqueue(struct assoc *s, struct chan *c, const struct msg *head, const uint8_t *data)
@@ -590,12 +571,16 @@ int assoc_channel_open(struct assoc *s, const struct assoc_channel_cfg *cfg, uin
 {
     uint8_t buf[DCEP_OPEN_BYTES + ASSOC_LABEL_MAX];
     struct wr w = wr_of(buf, sizeof buf);
-    size_t label_len = strlen(cfg->label);
+    struct dcep_open open = {
+        .ordered = cfg->ordered,
+        .limit = cfg->max_retransmits < 0 ? -1 : cfg->max_retransmits,
+        .label = bytes_str(cfg->label),
+    };
     uint16_t at = s->even ? 0 : 1;
 
     if (s->down)
         return E_CLOSED;
-    if (label_len >= ASSOC_LABEL_MAX)
+    if (open.label.len >= ASSOC_LABEL_MAX)
         return E_TOO_LARGE;
     while (at < s->streams && chan_find(s, at) != NULL)
         at = (uint16_t)(at + 2);
@@ -606,16 +591,9 @@ int assoc_channel_open(struct assoc *s, const struct assoc_channel_cfg *cfg, uin
         return s->chan_n == ASSOC_CHANNELS_MAX ? E_LIMIT : E_NOMEM;
     c->ordered = cfg->ordered;
     c->limit = cfg->max_retransmits;
-    memcpy(c->label, cfg->label, label_len);
+    memcpy(c->label, open.label.p, open.label.len);
 
-    wr_u8(&w, DCEP_OPEN);
-    wr_u8(&w, (uint8_t)((cfg->ordered ? 0 : TYPE_UNORDERED) |
-                        (cfg->max_retransmits >= 0 ? TYPE_REXMIT : TYPE_RELIABLE)));
-    wr_u16(&w, DCEP_PRIORITY);
-    wr_u32(&w, cfg->max_retransmits >= 0 ? (uint32_t)cfg->max_retransmits : 0);
-    wr_u16(&w, (uint16_t)label_len);
-    wr_u16(&w, 0); /* no protocol */
-    wr_str(&w, cfg->label);
+    dcep_write_open(&w, &open);
     assert(wr_ok(&w));
     int err = send_dcep(s, c, wr_done(&w));
     if (err) {
@@ -731,32 +709,17 @@ static void refuse(struct assoc *s, uint16_t id)
     send_resets(s);
 }
 
-static bool read_open(struct rd *r, struct chan *c)
+static bool read_open(struct bytes message, struct chan *c)
 {
-    uint8_t type = rd_u8(r);
-    rd_skip(r, 2); /* priority: one queue serves all */
-    uint32_t reliability = rd_u32(r);
-    uint16_t label_len = rd_u16(r);
-    uint16_t protocol_len = rd_u16(r);
-    struct bytes label = rd_bytes(r, label_len);
-    rd_skip(r, protocol_len);
+    struct dcep_open o;
 
-    if (!rd_ok(r) || label_len >= ASSOC_LABEL_MAX || memchr(label.p, 0, label.len) != NULL)
+    if (!dcep_read_open(message, &o) || o.label.len >= ASSOC_LABEL_MAX ||
+        memchr(o.label.p, 0, o.label.len) != NULL)
         return false;
-    c->ordered = (type & TYPE_UNORDERED) == 0;
-    switch (type & ~TYPE_UNORDERED) {
-    case TYPE_RELIABLE:
-        c->limit = -1;
-        break;
-    case TYPE_REXMIT:
-    case TYPE_TIMED:
-        c->limit = (int32_t)u32_min(reliability, INT32_MAX);
-        c->timed = (type & TYPE_TIMED) != 0;
-        break;
-    default:
-        return false;
-    }
-    memcpy(c->label, label.p, label.len);
+    c->ordered = o.ordered;
+    c->timed = o.timed;
+    c->limit = o.limit;
+    memcpy(c->label, o.label.p, o.label.len);
     return true;
 }
 
@@ -764,8 +727,7 @@ static bool read_open(struct rd *r, struct chan *c)
 static bool dcep_input(struct assoc *s, uint16_t id, struct bytes data, struct assoc_event *ev)
 {
     static const uint8_t ack = DCEP_ACK;
-    struct rd r = rd_of(data);
-    uint8_t kind = rd_u8(&r);
+    uint8_t kind = data.len > 0 ? data.p[0] : 0;
     struct chan *c = chan_find(s, id);
 
     if (kind == DCEP_ACK && c != NULL && !c->remote && c->state == CHAN_OPENING) {
@@ -784,7 +746,7 @@ static bool dcep_input(struct assoc *s, uint16_t id, struct bytes data, struct a
         return false;
     }
     struct chan wish = {.state = CHAN_OPEN, .id = id, .remote = true};
-    if ((id % 2 == 0) == s->even || id >= s->streams || !read_open(&r, &wish)) {
+    if ((id % 2 == 0) == s->even || id >= s->streams || !read_open(data, &wish)) {
         refuse(s, id);
         return false;
     }
@@ -814,16 +776,9 @@ static bool message_input(struct assoc *s, const struct sctp_rcvinfo *info, stru
         return false;
     }
     s->stats.messages_in++;
-    *ev = (struct assoc_event){
-        .kind = ASSOC_EVT_MESSAGE,
-        .id = c->id,
-        .binary = ppid == PPID_BINARY || ppid == PPID_BINARY_EMPTY,
-        .ordered = c->ordered,
-        .reliable = c->limit < 0,
-        .remote = c->remote,
-        .data = empty ? bytes_of(data.p, 0) : data,
-    };
-    memcpy(ev->label, c->label, sizeof ev->label);
+    tell_channel(ev, ASSOC_EVT_MESSAGE, c);
+    ev->binary = ppid == PPID_BINARY || ppid == PPID_BINARY_EMPTY;
+    ev->data = empty ? bytes_of(data.p, 0) : data;
     return true;
 }
 
