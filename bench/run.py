@@ -39,7 +39,7 @@ def private_dirty_kb(pid):
 
 
 def load(ready, pid, n, spread):
-    args = pinned(0, f"{BUILD}/bench-load", "--port", str(ready["http"]), "--key", KEY, "--secret", SECRET,
+    args = pinned(0, f"{BUILD}/bench/bench-load", "--port", str(ready["http"]), "--key", KEY, "--secret", SECRET,
                   "--server-pid", str(pid), "--subscribers", str(n), "--seconds", str(SECONDS),
                   "--room", f"bench-{n}-{int(spread)}-{time.monotonic_ns()}")
     out = subprocess.run(args + (["--spread"] if spread else []), capture_output=True, text=True)
@@ -50,7 +50,7 @@ def load(ready, pid, n, spread):
 
 def floor(n, spread):
     burst, per_s = (1, 270) if spread else (9, 30)
-    out = subprocess.run(pinned(LAST, f"{BUILD}/bench-floor", str(n), str(burst), str(per_s)),
+    out = subprocess.run(pinned(LAST, f"{BUILD}/bench/bench-floor", str(n), str(burst), str(per_s)),
                          capture_output=True, text=True, check=True)
     return json.loads(out.stdout)
 
