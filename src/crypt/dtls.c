@@ -31,6 +31,16 @@ struct record {
     size_t len;
 };
 
+int dtls_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
+{
+    return dtls_hs_ctx_open(ret, cert);
+}
+
+void dtls_ctx_free(struct dtls_ctx *ctx)
+{
+    dtls_hs_ctx_free(ctx);
+}
+
 /* ---- states ---- */
 
 static void enter_closed(struct dtls *d, int err, uint8_t alert)

@@ -13,8 +13,8 @@
  * Owner's duty: feed only datagrams from a validated path; after any call drain
  * dtls_event and dtls_output until both say false, then read dtls_deadline.  Nothing
  * here reads a clock, but OpenSSL does during the handshake (gettimeofday), which the
- * simulation defines itself.  Renegotiation, resumption, tickets and other versions are
- * refused.  One thread at a time.
+ * simulation defines itself; set back by hand, that clock delays retransmission by as much.
+ * Renegotiation, resumption, tickets and other versions are refused.  One thread at a time.
  */
 #ifndef CRYPT_DTLS_H
 #define CRYPT_DTLS_H

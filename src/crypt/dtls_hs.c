@@ -133,7 +133,7 @@ static bool ctx_configure(SSL_CTX *c, const struct cert *cert)
                                           "SRTP_AES128_CM_SHA1_80") == 0; /* 0 is success here */
 }
 
-int dtls_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
+int dtls_hs_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
 {
     struct dtls_ctx *ctx = mem_zero(sizeof *ctx);
 
@@ -142,7 +142,7 @@ int dtls_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
     ctx->ssl = SSL_CTX_new(DTLS_method());
     ctx->bio = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "sluice datagrams");
     if (ctx->ssl == NULL || ctx->bio == NULL || !ctx_configure(ctx->ssl, cert)) {
-        dtls_ctx_free(ctx);
+        dtls_hs_ctx_free(ctx);
         return E_LIBRARY;
     }
     BIO_meth_set_read(ctx->bio, bio_read);
@@ -153,7 +153,7 @@ int dtls_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
     return 0;
 }
 
-void dtls_ctx_free(struct dtls_ctx *ctx)
+void dtls_hs_ctx_free(struct dtls_ctx *ctx)
 {
     if (ctx == NULL)
         return;

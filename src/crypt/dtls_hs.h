@@ -20,6 +20,10 @@ struct dtls_hs_result {
     struct dtls_srtp_keys srtp;
 };
 
+/* dtls_ctx_open and dtls_ctx_free. */
+int dtls_hs_ctx_open(struct dtls_ctx **ret, const struct cert *cert);
+void dtls_hs_ctx_free(struct dtls_ctx *ctx);
+
 int dtls_hs_open(struct dtls_hs **ret, struct dtls_ctx *ctx, enum dtls_role role);
 void dtls_hs_free(struct dtls_hs *hs);
 
