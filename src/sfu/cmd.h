@@ -107,6 +107,7 @@ struct cmd_track_open {
     struct cmd_layer layer[CMD_LAYERS_MAX];
 };
 
+/* Control tells mirrors as well: what is not sent while muted then leaves no gap there either. */
 struct cmd_track_set {
     track_id track;
     bool muted;
@@ -135,6 +136,8 @@ struct cmd_pt_map {
     bool unred;         /* in is RED, the subscriber wants the opus inside */
 };
 
+/* Refused (limits, memory, a track or peer that is gone): answered by EVT_SUB_GONE.  Likewise a
+ * refused peer or track by its *_GONE. */
 struct cmd_sub_attach {
     sub_id sub;
     track_id track; /* on the same shard as peer: the home track or a mirror */
