@@ -28,6 +28,7 @@ static void spawn(struct filler *f)
         return;
     (void)posix_spawn_file_actions_addopen(&io, 0, "/dev/null", O_RDONLY, 0);
     (void)posix_spawn_file_actions_addopen(&io, 1, "/dev/null", O_WRONLY, 0);
+    (void)posix_spawn_file_actions_addopen(&io, 2, "/dev/null", O_WRONLY, 0);
     int err =
         posix_spawn(&f->pid, "/proc/self/exe", &io, NULL, (char *const *)(uintptr_t)argv, envp);
     (void)posix_spawn_file_actions_destroy(&io);

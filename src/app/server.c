@@ -325,7 +325,8 @@ static int open_node(struct server *s)
                 .signal_message_size_limit = c->signal_message_size_limit,
                 .max_tracks = c->num_tracks,
             },
-        .open_meet = c->dev,
+        .open_meet = c->meet_open,
+        .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
     };
     for (uint32_t i = 0; i < c->key_n; i++)
         n->key[i] = (struct node_key){.id = c->key[i].id, .secret = c->key[i].secret};

@@ -4,9 +4,13 @@
 #include "app/pages.h"
 #include "app/server.h"
 #include "base/err.h"
+#include "crypt/crypt.h"
+#include "io/file.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+enum { INVITATION_BYTES = 12, INVITATION_TEXT_MAX = 256 };
 
 struct up {
     const struct conf *conf;
@@ -61,7 +65,8 @@ static void on_ready(void *owner, const struct server_ready *r)
                  (long long)(r->start_us / US_PER_MS));
     (void)printf("  data      %s%s\n\n", u->dir, u->made ? "  (made now)" : "");
     if (pages_find("/meet/demo") != NULL)
-        (void)printf("Meet        http://localhost:%u/meet/demo\n", r->http_port);
+        (void)printf("Meet        http://localhost:%u/meet/demo%s%s\n", r->http_port,
+                     c->meet_open ? "" : "#key=", c->meet_open ? "" : c->meet_secret);
     if (pages_find("/watch/demo") != NULL)
         (void)printf("Watch       http://localhost:%u/watch/live\n", r->http_port);
     (void)printf("API         ws://%s:%u\n", host, r->http_port);
@@ -96,6 +101,37 @@ static int keys(struct up *u, struct conf *c)
     return 0;
 }
 
+/* The invitation key of the meet page, kept beside the keys: whoever has the link may talk. */
+static int invitation(struct up *u, struct conf *c)
+{
+    char path[4096];
+    struct str text;
+    uint8_t dice[INVITATION_BYTES];
+
+    if (c->meet_open || c->meet_secret[0] != '\0' || c->dev)
+        return 0;
+    (void)snprintf(path, sizeof path, "%s/invitation", u->dir);
+    str_init(&text, INVITATION_TEXT_MAX);
+    int err = file_read(path, &text, NULL);
+    if (err == E_NOENT) {
+        err = crypt_random(dice, sizeof dice);
+        str_add_base64(&text, bytes_of(dice, sizeof dice), true, false);
+        if (err == 0)
+            err = file_make_dir(u->dir, 0700);
+        if (err == 0)
+            err = file_write(path, str_bytes(&text), 0600);
+    }
+    if (err == 0) {
+        size_t n = strcspn(str_text(&text), "\r\n");
+        c->meet_secret = arena_dup(&c->arena, bytes_of(str_text(&text), n));
+        err = c->meet_secret != NULL ? 0 : E_NOMEM;
+    }
+    str_fini(&text);
+    return err < 0 ? command_misused("up", "cannot keep the invitation key in %s: %s", path,
+                                     err_text(err))
+                   : 0;
+}
+
 int command_up(const struct command_args *a)
 {
     char error[SERVER_ERROR_MAX] = "";
@@ -113,6 +149,8 @@ int command_up(const struct command_args *a)
     up.dir = str_text(&dir);
     if (ret == 0)
         ret = keys(&up, &c);
+    if (ret == 0)
+        ret = invitation(&up, &c);
     if (ret == 0)
         ret = command_conf_finish(&c);
     struct server_hooks hooks = {

@@ -45,7 +45,7 @@ void conf_init(struct conf *c)
     c->port = 7880;
     c->tcp_port = 7881;
     c->ready_fd = -1;
-    c->key_file = c->region = c->data_dir = "";
+    c->key_file = c->region = c->data_dir = c->meet_secret = "";
     c->prometheus_username = c->prometheus_password = "";
     c->log_level = LOG_LEVEL_INFO;
     c->auto_create = true;
@@ -782,6 +782,7 @@ int conf_finish(struct conf *c)
 
     if (c->dev) {
         c->development = true;
+        c->meet_open = c->meet_open || c->meet_secret[0] == '\0';
         if (!c->log_level_set)
             c->log_level = LOG_LEVEL_DEBUG;
         if (c->key_n == 0) {

@@ -49,6 +49,11 @@ const struct conf_opt conf_table[] = {
     {NULL, CONF_BOOL, CONF_EFFECT, AT(dev), 0, 0, "dev", NULL,
      "development: key devkey, secret 'secret', loopback, debug log", 0},
 
+    {"meet.open", CONF_BOOL, CONF_EFFECT, AT(meet_open), 0, 0, "meet-open", NULL,
+     "the meet page lets anybody in (with --dev it does)", 0},
+    {"meet.secret", CONF_TEXT, CONF_EFFECT, AT(meet_secret), 0, 0, "meet-secret", NULL,
+     "invitation key that the meet page asks for", 0},
+
     NUM("prometheus_port", prometheus_port, PORT),
     {"prometheus.port", CONF_UINT, CONF_EFFECT, AT(prometheus_port), PORT, "prometheus-port", NULL,
      "port for metrics; 0: any free one (off)", AT(prometheus_on)},
