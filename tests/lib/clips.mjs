@@ -13,7 +13,7 @@ const KEY = ['-g', '15'];
 const CODECS = {
     vp8: ['ivf', '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '400k', ...KEY],
     vp9: ['ivf', '-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '400k', ...KEY],
-    av1: ['ivf', '-c:v', 'libaom-av1', '-usage', 'realtime', '-cpu-used', '9', '-b:v', '400k', ...KEY],
+    av1: ['ivf', '-c:v', 'libaom-av1', '-usage', 'realtime', '-cpu-used', '8', '-b:v', '400k', ...KEY],
     h264: ['h264', '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p', '-bsf:v', 'h264_mp4toannexb', ...KEY],
 };
 
