@@ -19,10 +19,12 @@ static bool is_due(const struct room *r, const struct member *m, us_t now, us_t 
     return false;
 }
 
+/* Who publishes is told before its media arrives, which can be before it is ACTIVE: clients drop
+ * a track of somebody they have not heard of. */
 static bool is_visible(const struct member *m)
 {
-    return !m->grant.hidden &&
-           (m->announced || m->state >= LIVEKIT__PARTICIPANT_INFO__STATE__ACTIVE);
+    return !m->grant.hidden && (m->announced || member_is_publisher(m) ||
+                                m->state >= LIVEKIT__PARTICIPANT_INFO__STATE__ACTIVE);
 }
 
 /* Everybody hears of the same members; who is hidden hears of itself alone. */

@@ -61,7 +61,7 @@ for (const [kind, single] of [['chromium', true], ['chromium', false], ['rtcnode
             await sees(b, a);
             await sleep(500);
         });
-        await until('the leave is answered', () => rec.bob.lines.some((l) => l.dir === 's>c' && l.case === 'leave'));
+        await until('the leaves are answered', () => [rec.alice, rec.bob].every((x) => x.lines.some((l) => l.dir === 's>c' && l.case === 'leave')));
         for (const p of Object.values(proxies)) p.close();
         const want = fixture(name);
         for (const who of ['alice', 'bob']) {
