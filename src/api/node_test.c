@@ -1,5 +1,43 @@
 #include "api/node_test.h"
 
+#include <stdlib.h>
+
+/* The nth offer of `who` in a recording; the text stays valid for eight calls. */
+static const char *fake_recorded(struct fake *f, const char *file, const char *who, int nth)
+{
+    static int turn;
+    char path[512];
+    char *line = malloc(1 << 20), *sdp = f->fixture[turn++ % 8];
+    const char *root = getenv("SOURCE_ROOT");
+
+    snprintf(path, sizeof path, "%s/tests/fixtures/%s", root != NULL ? root : ".", file);
+    FILE *in = fopen(path, "r");
+    EXPECT(in != NULL);
+    while (fgets(line, 1 << 20, in) != NULL) {
+        struct json_doc doc;
+        struct bytes text;
+        const struct json_t *v;
+
+        EXPECT_EQ(json_parse(&doc, bytes_str(line), 1 << 20), 0);
+        if (json_to_text(json_member(doc.root, "who"), &text) && bytes_eq_str(text, who)) {
+            v = json_member(json_member(doc.root, "join_request"), "publisherOffer");
+            if (v == NULL && json_to_text(json_member(doc.root, "dir"), &text) &&
+                bytes_eq_str(text, "c>s"))
+                v = json_member(json_member(doc.root, "msg"), "offer");
+            if (json_to_text(json_member(v, "sdp"), &text) && nth-- == 0) {
+                EXPECT(str_copy(sdp, 65536, text));
+                json_close(&doc);
+                fclose(in);
+                free(line);
+                return sdp;
+            }
+        }
+        json_close(&doc);
+    }
+    EXPECT(!"no such offer in the recording");
+    return NULL;
+}
+
 static const char single[] = "chromium-single.jsonl";
 static const char alice_cam[] = "2f7f00de-a734-4015-acca-7b1b9cb70f2e";
 
@@ -489,6 +527,104 @@ TEST(an_empty_room_ends_and_leaves_nothing_behind)
     node_get_counts(f->node, &n);
     EXPECT_EQ(n.rooms, 0);
     EXPECT_EQ(n.sessions, 0);
+    end_fake(f);
+}
+
+static void all_grants(struct token_claims *c)
+{
+    c->video.room_create = c->video.room_list = c->video.room_admin = true;
+}
+
+static const char *call(struct fake *f, const char *method, const char *body)
+{
+    char auth[8192], path[128];
+    struct http_header h[] = {{"authorization", auth}, {"content-type", "application/json"}};
+    struct http_msg m = {.method = "POST", .path = path, .query = "", .header = h, .header_n = 2};
+    struct str token;
+
+    str_init(&token, 1 << 16);
+    fake_token(f, "admin", "demo", all_grants, &token);
+    snprintf(auth, sizeof auth, "Bearer %s", str_text(&token));
+    snprintf(path, sizeof path, "/twirp/livekit.RoomService/%s", method);
+    m.body = bytes_str(body);
+    f->c[8].status = 0;
+    EXPECT(node_http(f->node, 8, &m, &(struct addr){0}, f->tick));
+    fake_step(f);
+    str_fini(&token);
+    return f->c[8].body;
+}
+
+TEST(room_service_answers_in_the_originals_words)
+{
+    struct fake *f = new_fake();
+
+    EXPECT(strstr(call(f, "DeleteRoom", "{\"room\":\"demo\"}"),
+                  "twirp error unknown: requested room does not exist") != NULL);
+    EXPECT_EQ(f->c[8].status, 404);
+    (void)call(f, "CreateRoom", "{\"name\":\"demo\",\"emptyTimeout\":7}");
+    EXPECT_EQ(f->c[8].status, 200);
+    EXPECT(strstr(f->c[8].body, "\"empty_timeout\":7") != NULL);
+    EXPECT(strstr(call(f, "GetParticipant", "{\"room\":\"demo\",\"identity\":\"x\"}"),
+                  "participant does not exist") != NULL);
+    EXPECT(strstr(call(f, "ListParticipants", "{\"room\":\"other\"}"), "permissions denied") !=
+           NULL);
+    EXPECT_EQ(f->c[8].status, 401);
+    end_fake(f);
+}
+
+TEST(a_removed_participant_is_told_and_gone)
+{
+    struct fake *f = new_fake();
+    struct node_counts n;
+
+    two_join(f);
+    (void)call(f, "RemoveParticipant", "{\"room\":\"demo\",\"identity\":\"bob\"}");
+    EXPECT_EQ(f->c[8].status, 200);
+    Livekit__SignalResponse *m = GOT(&f->c[2], LEAVE);
+    EXPECT_EQ(m->leave->reason, LIVEKIT__DISCONNECT_REASON__PARTICIPANT_REMOVED);
+    EXPECT_EQ(m->leave->action, LIVEKIT__LEAVE_REQUEST__ACTION__DISCONNECT);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.members, 1);
+    end_fake(f);
+}
+
+TEST(a_lost_right_to_publish_ends_what_was_published)
+{
+    struct fake *f = new_fake();
+    struct node_counts n;
+
+    two_join(f);
+    alice_publishes(f);
+    (void)call(f, "UpdateParticipant",
+               "{\"room\":\"demo\",\"identity\":\"alice\",\"permission\":{\"canSubscribe\":true}}");
+    EXPECT(GOT(&f->c[1], TRACK_UNPUBLISHED) != NULL);
+    node_get_counts(f->node, &n);
+    EXPECT_EQ(n.pubs, 0);
+    EXPECT_EQ(n.subs, 0);
+    end_fake(f);
+}
+
+TEST(a_subscriber_on_another_shard_gets_a_mirror_and_its_end)
+{
+    struct node_cfg cfg = fake_cfg();
+    struct fake *f;
+
+    cfg.peers_per_shard_soft = 1;
+    f = new_fake_with(&cfg);
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    EXPECT_EQ(fake_commands(f, CMD_RELAY_OPEN), 1);
+    EXPECT_EQ(fake_commands(f, CMD_TRACK_OPEN), 2);
+    const struct cmd_track_open *mirror = &fake_last(f, CMD_TRACK_OPEN)->track_open;
+    const struct cmd_sub_attach *a = &fake_last(f, CMD_SUB_ATTACH)->sub_attach;
+    EXPECT(mirror->home != 0);
+    EXPECT(a->track == mirror->track);
+    EXPECT(handle_shard(a->peer) == handle_shard(mirror->track));
+    node_conn_closed(f->node, 2, f->tick);
+    fake_state(f, a->peer, PEER_FAILED);
+    fake_pass(f, 6 * US_PER_SEC);
+    EXPECT_EQ(fake_commands(f, CMD_RELAY_CLOSE), 1);
     end_fake(f);
 }
 

@@ -16,8 +16,6 @@
 #include "livekit_room.pb-c.h"
 #include "livekit_rtc.pb-c.h"
 
-#include <stdlib.h>
-
 enum { FAKE_MESSAGES_MAX = 400, FAKE_COMMANDS_MAX = 200, FAKE_CLIENTS = 8 };
 
 struct fake_client {
@@ -367,42 +365,6 @@ static inline void fake_state(struct fake *f, peer_id peer, enum peer_state stat
     ev.peer_state.state = (uint8_t)state;
     node_event(f->node, handle_shard(peer), &ev, f->tick);
     fake_step(f);
-}
-
-/* The nth offer of `who` in a recording; the text stays valid for eight calls. */
-static inline const char *fake_recorded(struct fake *f, const char *file, const char *who, int nth)
-{
-    static int turn;
-    char path[512];
-    char *line = malloc(1 << 20), *sdp = f->fixture[turn++ % 8];
-    const char *root = getenv("SOURCE_ROOT");
-
-    snprintf(path, sizeof path, "%s/tests/fixtures/%s", root != NULL ? root : ".", file);
-    FILE *in = fopen(path, "r");
-    EXPECT(in != NULL);
-    while (fgets(line, 1 << 20, in) != NULL) {
-        struct json_doc doc;
-        struct bytes text;
-        const struct json_t *v;
-
-        EXPECT_EQ(json_parse(&doc, bytes_str(line), 1 << 20), 0);
-        if (json_to_text(json_member(doc.root, "who"), &text) && bytes_eq_str(text, who)) {
-            v = json_member(json_member(doc.root, "join_request"), "publisherOffer");
-            if (v == NULL && json_to_text(json_member(doc.root, "dir"), &text) &&
-                bytes_eq_str(text, "c>s"))
-                v = json_member(json_member(doc.root, "msg"), "offer");
-            if (json_to_text(json_member(v, "sdp"), &text) && nth-- == 0) {
-                EXPECT(str_copy(sdp, 65536, text));
-                json_close(&doc);
-                fclose(in);
-                free(line);
-                return sdp;
-            }
-        }
-        json_close(&doc);
-    }
-    EXPECT(!"no such offer in the recording");
-    return NULL;
 }
 
 static inline struct sdp fake_sdp(struct fake_client *c, const char *text)
