@@ -628,6 +628,28 @@ TEST(a_subscriber_on_another_shard_gets_a_mirror_and_its_end)
     end_fake(f);
 }
 
+TEST(a_publisher_that_comes_back_is_received_again)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    EXPECT_EQ(fake_commands(f, CMD_SUB_ATTACH), 1);
+    (void)call(f, "RemoveParticipant", "{\"room\":\"demo\",\"identity\":\"alice\"}");
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 3);
+    fake_join(f, 3, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
+    fake_add(f, 3, alice_cam, true);
+    fake_offer(f, 3, fake_recorded(f, single, "alice", 2), 3);
+    EXPECT_EQ(fake_commands(f, CMD_TRACK_OPEN), 2);
+    f->c[2].read_n = f->c[2].got_n;
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 4);
+    EXPECT_EQ(fake_commands(f, CMD_SUB_ATTACH), 2);
+    EXPECT_EQ(GOT(&f->c[2], ANSWER)->answer->n_mid_to_track_id, 1);
+    end_fake(f);
+}
+
 /* One node for all inputs of a fuzz entry: opening one costs more than the input. */
 static struct fake *fuzz_fake(void)
 {
