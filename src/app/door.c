@@ -267,7 +267,7 @@ static void pump_ws(struct conn *c)
 {
     uint8_t buf[WS_CHUNK_BYTES];
 
-    while (tcp_queued_bytes(c->tcp) < DOOR_WS_AHEAD_BYTES) {
+    while (tcp_queued_bytes(c->tcp) < DOOR_AHEAD_BYTES) {
         size_t n = ws_output(c->ws, buf, sizeof buf);
         if (n == 0)
             break;
@@ -340,7 +340,8 @@ static void head_arrived(struct conn *c)
 
 static void feed_http(struct conn *c, struct bytes in)
 {
-    while (c->state == CONN_HTTP && !c->doomed && in.len > 0) {
+    while (c->state == CONN_HTTP && !c->doomed && in.len > 0 &&
+           tcp_queued_bytes(c->tcp) < DOOR_AHEAD_BYTES) {
         size_t used = 0;
         bool idle = http_idle(c->http);
         if (idle)
@@ -355,8 +356,11 @@ static void feed_http(struct conn *c, struct bytes in)
             conn_request(c);
         }
     }
-    if (c->state != CONN_WAIT)
+    bool full = c->state == CONN_HTTP && tcp_queued_bytes(c->tcp) >= DOOR_AHEAD_BYTES;
+    if (c->doomed || (c->state != CONN_WAIT && !full))
         return;
+    if (full)
+        conn_due(c, now_of(c->door) + DOOR_STALL_US);
     str_add_bytes(&c->rest, in); /* at most one read: reading stops now */
     tcp_pause(c->tcp, true);
 }
@@ -371,10 +375,17 @@ static void on_data(void *owner, struct bytes in)
         feed_http(c, in);
 }
 
+static void go_on(struct conn *c);
+
 static void on_drained(void *owner)
 {
     struct conn *c = owner;
 
+    if (c->state == CONN_HTTP && !c->doomed && !c->resume) {
+        conn_due(c, now_of(c->door) + DOOR_IDLE_US);
+        go_on(c);
+        return;
+    }
     if (c->state != CONN_WS)
         return;
     pump_ws(c);
@@ -384,9 +395,19 @@ static void on_drained(void *owner)
     }
 }
 
-static void on_closed(void *owner, int err UNUSED)
+/* Who ends his half after asking still gets all of the answer, while he takes it. */
+static void on_closed(void *owner, int err)
 {
-    conn_gone(owner);
+    struct conn *c = owner;
+    bool answered = c->state == CONN_HTTP || c->state == CONN_END;
+
+    if (err != 0 || c->doomed || !answered || tcp_queued_bytes(c->tcp) == 0) {
+        conn_gone(c);
+        return;
+    }
+    c->state = CONN_END;
+    tcp_end(c->tcp);
+    conn_due(c, now_of(c->door) + DOOR_STALL_US);
 }
 
 static const struct tcp_handler conn_handler = {
@@ -566,6 +587,10 @@ static void conn_overdue(struct conn *c, us_t now)
                                         .type = "text/plain",
                                         .body = bytes_str("the server could not answer in time\n"),
                                         .close = true});
+        return;
+    }
+    if (c->state == CONN_HTTP && http_idle(c->http) && tcp_queued_bytes(c->tcp) > 0 && progress) {
+        conn_due(c, now + DOOR_STALL_US);
         return;
     }
     if (c->state == CONN_HTTP && !http_idle(c->http)) {

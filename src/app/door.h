@@ -24,7 +24,8 @@ enum {
     DOOR_LINGER_US = 2 * 1000 * 1000,  /* for the other side's end after ours */
     DOOR_QUIET_US = 600 * 1000 * 1000, /* a WebSocket that owes nothing is looked at so often: the
                                           node's own pings find the dead */
-    DOOR_WS_AHEAD_BYTES = 256 << 10,   /* moved from the WebSocket's queue to the socket's */
+    DOOR_AHEAD_BYTES = 256 << 10,      /* moved from the WebSocket's queue to the socket's; with so
+                                          much unread no further request is looked at */
 };
 
 struct door;

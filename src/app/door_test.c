@@ -201,6 +201,40 @@ TEST(door_answers_pipelined_requests_in_order)
     house_close(&h);
 }
 
+/* One who asks 4000 times without reading is no longer listened to while his answers wait; once
+ * he reads, and though he has ended his half, he gets every one of them. */
+TEST(door_waits_for_who_does_not_read_and_then_gives_all)
+{
+    static char ask[2100], buf[1 << 16];
+    struct timeval tv = {.tv_usec = 300000}, late = {.tv_sec = 5};
+    size_t sent = 0, got = 0, n;
+    struct house h;
+
+    house_open(&h, 10);
+    int fd = dial(&h);
+    int head =
+        snprintf(ask, sizeof ask, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n");
+    size_t len = (size_t)head + 2000;
+    memset(ask + head, '~', 2000);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+    for (n = 0; n < 4000; n++) {
+        ssize_t w = send(fd, ask, len, MSG_NOSIGNAL);
+        sent += w > 0 ? (size_t)w : 0;
+        if (w < (ssize_t)len)
+            break;
+    }
+    size_t asked = sent / len;
+    EXPECT(asked > 100);
+    (void)shutdown(fd, SHUT_WR);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &late, sizeof late);
+    for (ssize_t r; (r = recv(fd, buf, sizeof buf, 0)) > 0;)
+        for (ssize_t i = 0; i < r; i++)
+            got += buf[i] == '~';
+    EXPECT_EQ(got, asked * 2000);
+    close(fd);
+    house_close(&h);
+}
+
 TEST(door_refuses_what_is_too_large_or_broken_and_goes_on)
 {
     struct house h;

@@ -29,6 +29,7 @@ struct tcp {
     size_t head, tail, cap;
     uint64_t sent_bytes;
     bool paused, ending, ended;
+    bool eof; /* the other side ended; nothing is read any more */
 };
 
 /* ---- listener ---- */
@@ -159,7 +160,7 @@ static void update_watch(struct tcp *t)
 {
     unsigned events = 0;
 
-    if (!t->paused)
+    if (!t->paused && !t->eof)
         events |= LOOP_READ;
     if (t->tail > t->head)
         events |= LOOP_WRITE;
@@ -195,8 +196,14 @@ static void read_some(struct tcp *t)
     ssize_t n = recv(t->fd, buf, sizeof buf, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    int err = n < 0 ? -errno : 0;
+    if (n == 0) {
+        t->eof = true;
+        if (t->tail > t->head)
+            update_watch(t); /* the owner may wait for the rest of the queue */
+    }
     if (n <= 0)
-        t->handler->closed(t->owner, n < 0 ? -errno : 0);
+        t->handler->closed(t->owner, err);
     else if (!t->ending)
         t->handler->data(t->owner, bytes_of(buf, (size_t)n));
 }
@@ -212,12 +219,16 @@ static void on_ready(void *owner, unsigned events)
             return;
         }
         update_watch(t);
+        if (t->tail == t->head && t->ending && t->eof) {
+            t->handler->closed(t->owner, 0);
+            return;
+        }
         if (t->tail == t->head && !t->ending) {
             t->handler->drained(t->owner);
             return; /* it may be gone; what can be read is reported again */
         }
     }
-    if ((events & LOOP_READ) && !t->paused)
+    if ((events & LOOP_READ) && !t->paused && !t->eof)
         read_some(t);
 }
 

@@ -28,7 +28,9 @@ struct tcp_listener;
 struct tcp_handler {
     void (*data)(void *owner, struct bytes in);
     void (*drained)(void *owner);         /* the queue became empty */
-    void (*closed)(void *owner, int err); /* 0: the other side ended; the owner frees */
+    void (*closed)(void *owner, int err); /* 0: the other side ended; the owner frees, or has the
+                                             rest of the queue written with tcp_end(): it comes
+                                             again after that */
 };
 
 /* A newcomer; the owner takes the descriptor. */

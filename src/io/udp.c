@@ -128,7 +128,7 @@ unsigned udp_recv_batch(struct udp *u, int fd, struct pkt **batch, unsigned n)
     for (int i = 0; i < got; i++) {
         struct pkt *p = batch[i];
         bool cut = (msg[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
-        p->len = cut ? 0 : (uint16_t)msg[i].msg_len; /* longer than any datagram of ours: drop */
+        p->len = cut ? PKT_LEN_CUT : (uint16_t)msg[i].msg_len;
         memset(&p->path, 0, sizeof p->path);
         net_addr_from(&m[i].name, &p->path.remote);
         local_of(&msg[i].msg_hdr, u->port, &p->path.local);

@@ -76,7 +76,9 @@ int data_read(struct data_packet *d, struct bytes in)
     }
     if (r.failed)
         return E_MALFORMED;
-    return d->value == DATA_USER ? read_user(d) : 0;
+    /* Text that is not UTF-8 would end the decoder of everybody it is passed on to. */
+    int err = pb_check_relayed(&livekit__data_packet__descriptor, in);
+    return err == 0 && d->value == DATA_USER ? read_user(d) : err;
 }
 
 bool data_accept(struct data_packet *d, struct member *from, bool reliable)

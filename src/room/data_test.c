@@ -213,6 +213,32 @@ TEST(subtlety_11_the_sender_never_gets_its_own_and_names_choose_the_rest)
     mem_free(w);
 }
 
+static int read_hex(const char *hex)
+{
+    struct data_packet d;
+
+    return data_read(&d, test_hex(hex));
+}
+
+TEST(text_that_is_none_is_not_passed_on)
+{
+    /* user{payload: ff fe, topic: "t"}: a payload is bytes */
+    EXPECT_EQ(read_hex("12 07 12 02 fffe 22 01 74"), 0);
+    /* user{topic}: a lone ff, a surrogate, an overlong NUL, a cut sequence */
+    EXPECT_EQ(read_hex("12 03 22 01 ff"), E_MALFORMED);
+    EXPECT_EQ(read_hex("12 05 22 03 eda080"), E_MALFORMED);
+    EXPECT_EQ(read_hex("12 04 22 02 c080"), E_MALFORMED);
+    EXPECT_EQ(read_hex("12 04 22 02 e282"), E_MALFORMED);
+    /* a NUL is text */
+    EXPECT_EQ(read_hex("12 05 22 03 610062"), 0);
+    /* destination_identities; rpc_request{id} */
+    EXPECT_EQ(read_hex("2a 01 ff"), E_MALFORMED);
+    EXPECT_EQ(read_hex("52 03 0a 01 80"), E_MALFORMED);
+    EXPECT_EQ(read_hex("52 03 0a 01 78"), 0);
+    /* a field that we do not know is not looked into */
+    EXPECT_EQ(read_hex("fa 3f 01 ff"), 0);
+}
+
 FUZZ(data_packet, in)
 {
     static struct world *w;

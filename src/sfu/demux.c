@@ -209,9 +209,12 @@ static void rtcp_arrived(struct shard *s, struct link *l, struct pkt *p)
 
 void demux_packet(struct shard *s, struct pkt *p)
 {
-    enum rtp_demux kind = rtp_demux_kind(bytes_of(p->data, p->len));
-
     plane_count(s, SHARD_RX_PACKETS);
+    if (p->len > PKT_DATA_MAX) {
+        plane_count(s, SHARD_DROP_OVERSIZED);
+        return;
+    }
+    enum rtp_demux kind = rtp_demux_kind(bytes_of(p->data, p->len));
     s->counter[SHARD_RX_BYTES] += p->len;
     p->at = s->tick.now;
     if (kind == RTP_DEMUX_STUN) {

@@ -20,6 +20,7 @@ enum {
     PKT_HEAD_BYTES = 64,
     PKT_DATA_AT = 128,
     PKT_DATA_MAX = PKT_SLOT_BYTES - PKT_DATA_AT, /* longest datagram received */
+    PKT_LEN_CUT = UINT16_MAX, /* `len` of a longer one: it is counted and dropped */
     PKT_STEP_BYTES = 2 << 20,
     PKT_STEP_SLOTS = PKT_STEP_BYTES / PKT_SLOT_BYTES - 1, /* the step's own head takes one */
     PKT_STEPS_MAX = 1024,                                 /* 2 GB of one worker */
@@ -46,7 +47,7 @@ struct pkt {
     struct rtp_view rtp; /* offsets from data; seq, pt and ssrc as of the media stream, also when
                             the packet came as RTX */
     int16_t refs;        /* the batch, a replay ring: never many */
-    uint16_t len;        /* bytes of data; 0: nothing was received */
+    uint16_t len;        /* bytes of data; 0: nothing was received; or PKT_LEN_CUT */
     uint16_t ext_sig;    /* which extension elements are copied to subscribers, see sfu/sub */
     uint16_t picture_id;
     uint8_t tl0, keyidx, sid, tid; /* keyidx: VP8 */

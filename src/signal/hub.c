@@ -102,7 +102,7 @@ void hub_message(struct hub *hub, uint64_t conn, bool text, struct bytes data)
     if (s == NULL || s->ended)
         return;
     hub->messages++;
-    if (data.len > hub->cfg.message_bytes_max || !session_charge(s)) {
+    if (data.len > hub->cfg.message_bytes_max || !session_charge(s, data.len)) {
         hub->messages_bad++; /* the socket ends; who means well resumes */
         outbox_close(&hub->out, conn, 1009);
         hub_closed(hub, conn);

@@ -43,8 +43,9 @@ struct transport *session_data_transport(struct session *s)
     return &s->pc[s->subscriber_primary ? PC_SUBSCRIBER : PC_PUBLISHER];
 }
 
-bool session_charge(struct session *s)
+bool session_charge(struct session *s, size_t bytes)
 {
+    uint32_t cost = 1 + (uint32_t)(bytes / SESSION_MESSAGE_UNIT_BYTES);
     us_t now = s->hub->house.tick.now;
     us_t gained = (now - s->budget_at) * SESSION_MESSAGES_PER_S / US_PER_SEC;
 
@@ -52,9 +53,9 @@ bool session_charge(struct session *s)
         s->budget = (uint32_t)us_min(s->budget + gained, SESSION_MESSAGES_BURST);
         s->budget_at = now;
     }
-    if (s->budget == 0)
+    if (s->budget < cost)
         return false;
-    s->budget--;
+    s->budget -= cost;
     return true;
 }
 

@@ -32,6 +32,7 @@ enum {
     SESSION_QUEUED_ALL_MAX = 20,
     SESSION_MESSAGES_PER_S = 100, /* signal messages; chosen: clients send a few a second */
     SESSION_MESSAGES_BURST = 1000,
+    SESSION_MESSAGE_UNIT_BYTES = 16 << 10, /* so many more count as one message more; chosen */
     SESSION_CLAIMS_BYTES = 1 << 19,
     SESSION_PROTOCOL = 17,    /* that we speak */
     SESSION_MISSING_MAX = 64, /* wishes for tracks that nobody published yet */
@@ -175,7 +176,7 @@ void session_transport_changed(struct session *s, struct transport *t);
 void session_set_grant(struct session *s, const struct grant *g);
 void session_send_token(struct session *s);
 /* True when one more message is within its budget. */
-bool session_charge(struct session *s);
+bool session_charge(struct session *s, size_t bytes);
 /* The connection that carries data to it. */
 struct transport *session_data_transport(struct session *s);
 void session_free(struct session *s);

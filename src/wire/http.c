@@ -517,10 +517,12 @@ static enum http_got take_chunks(struct http *h, struct bytes in, size_t *used)
                 h->chunk = CHUNK_DATA_CR;
             continue;
         }
-        bool last = h->chunk == TRAILER_END_LF;
+        bool last = h->chunk == TRAILER_END_LF, sized = h->chunk == CHUNK_SIZE_LF;
         if (++h->chunk_overhead > HTTP_CHUNK_OVERHEAD_MAX + h->body.len / 16 ||
             !chunk_byte(h, in.p[i++]))
             return bad(h);
+        if (sized && h->left > h->body_max_now - size_min(h->body.len, h->body_max_now))
+            return refuse(h, 413, "request body too large"); /* before any of it is kept */
         if (last) {
             *used += i;
             return whole(h);

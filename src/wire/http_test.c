@@ -249,6 +249,12 @@ TEST(a_body_has_a_ceiling_with_and_without_a_length)
     EXPECT_EQ(feed(h, bytes_str(cases[0].head), 999, NULL), HTTP_REFUSED);
     EXPECT_EQ(http_refusal(h).status, 413);
     http_free(h);
+    /* a chunk is refused by its size line */
+    h = read_one(HTTP_SERVER, cases[1].head, 999, HTTP_BEGUN);
+    http_set_body_max(h, 5);
+    EXPECT_EQ(feed(h, bytes_str("3\r\nabc\r\n2\r\nde\r\n1\r\n"), 1, NULL), HTTP_REFUSED);
+    EXPECT_EQ(http_refusal(h).status, 413);
+    http_free(h);
 }
 
 TEST(a_client_that_waits_to_be_asked_is_seen_before_its_body)

@@ -6,13 +6,13 @@
 /* ---- text ---- */
 
 /* Length of the well-formed sequence at p (RFC 3629 s4); 0 for anything else. */
-static size_t utf8_len(const uint8_t *p, size_t left)
+static size_t utf8_len(const uint8_t *p, size_t left, bool nul)
 {
     uint8_t lo = 0x80, hi = 0xbf;
     size_t n;
 
     if (p[0] < 0x80)
-        return p[0] != 0;
+        return nul || p[0] != 0;
     if (p[0] >= 0xc2 && p[0] <= 0xdf)
         n = 2;
     else if (p[0] >= 0xe0 && p[0] <= 0xef)
@@ -38,15 +38,20 @@ static size_t utf8_len(const uint8_t *p, size_t left)
     return n;
 }
 
-bool pb_text_ok(struct bytes b)
+static bool text_ok(struct bytes b, bool nul)
 {
     for (size_t i = 0; i < b.len;) {
-        size_t n = utf8_len(b.p + i, b.len - i);
+        size_t n = utf8_len(b.p + i, b.len - i, nul);
         if (n == 0)
             return false;
         i += n;
     }
     return true;
+}
+
+bool pb_text_ok(struct bytes b)
+{
+    return text_ok(b, false);
 }
 
 /* ---- single fields ---- */
@@ -177,7 +182,7 @@ int pb_copy_without(struct wr *w, struct bytes msg, const uint32_t *drop, size_t
 
 /* ---- whole messages ---- */
 
-static int check(const ProtobufCMessageDescriptor *d, struct bytes frame, int depth)
+static int check(const ProtobufCMessageDescriptor *d, struct bytes frame, bool nul, int depth)
 {
     struct rd r = rd_of(frame);
     struct pb_field f;
@@ -189,10 +194,10 @@ static int check(const ProtobufCMessageDescriptor *d, struct bytes frame, int de
         const ProtobufCFieldDescriptor *fd = protobuf_c_message_descriptor_get_field(d, f.no);
         if (fd == NULL || f.wire != PB_BYTES)
             continue;
-        if (fd->type == PROTOBUF_C_TYPE_STRING && !pb_text_ok(f.bytes))
+        if (fd->type == PROTOBUF_C_TYPE_STRING && !text_ok(f.bytes, nul))
             return E_MALFORMED;
         if (fd->type == PROTOBUF_C_TYPE_MESSAGE) {
-            err = check(fd->descriptor, f.bytes, depth + 1);
+            err = check(fd->descriptor, f.bytes, nul, depth + 1);
             if (err)
                 return err;
         }
@@ -202,7 +207,12 @@ static int check(const ProtobufCMessageDescriptor *d, struct bytes frame, int de
 
 int pb_check(const ProtobufCMessageDescriptor *d, struct bytes frame)
 {
-    return check(d, frame, 1);
+    return check(d, frame, false, 1);
+}
+
+int pb_check_relayed(const ProtobufCMessageDescriptor *d, struct bytes frame)
+{
+    return check(d, frame, true, 1);
 }
 
 void *pb_new(struct arena *a, const ProtobufCMessageDescriptor *d)

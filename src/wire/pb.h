@@ -46,6 +46,8 @@ MUST_CHECK void *pb_unpack(struct arena *a, const ProtobufCMessageDescriptor *d,
 
 /* Checks what pb_unpack() checks, and builds nothing: 0, E_MALFORMED, E_TOO_LARGE. */
 int pb_check(const ProtobufCMessageDescriptor *d, struct bytes frame);
+/* The same for what is passed on and never becomes C text: NUL is allowed. */
+int pb_check_relayed(const ProtobufCMessageDescriptor *d, struct bytes frame);
 
 size_t pb_size(const ProtobufCMessage *m);
 /* Appends; a str or wr that cannot hold it all has `failed` set. */

@@ -251,7 +251,8 @@ static bool header_byte(struct ws *w, uint8_t c)
     bool masked = (h[1] & 0x80) != 0, control = (h[0] & 8) != 0, final = (h[0] & 0x80) != 0;
     /* s5.1: a client masks, a server does not; s5.5: control frames are whole and short.
      * wslay would close without a code. */
-    if (masked != (w->role == WS_SERVER) || (control && (!final || len > 125)))
+    bool half_code = (h[0] & 15) == WS_CLOSE && len == 1; /* s5.5.1: two bytes or none */
+    if (masked != (w->role == WS_SERVER) || half_code || (control && (!final || len > 125)))
         w->header_wrong = true;
     size_t ext = len == 127 ? 8 : len == 126 ? 2 : 0;
     if (w->header_n < 2 + ext + (masked ? 4 : 0))

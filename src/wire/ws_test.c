@@ -172,6 +172,7 @@ TEST(whoever_breaks_the_protocol_is_told_and_heard_no_more)
         {"89fe 007e 00000000", "880203ea"},    /* a long ping */
         {"8081 00000000 61", "880203ea"},      /* goes on with nothing */
         {"81fe 0001 00000000 61", "880203ea"}, /* a length longer than need be */
+        {"8881 00000000 03", "880203ea"},      /* half a close code */
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         expect_failure(bad[i].hex, E_MALFORMED, bad[i].close);

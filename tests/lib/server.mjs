@@ -37,7 +37,8 @@ export async function freeUdp() {
 
 /*
  * o.announce: "addr:port" the server offers to clients instead of its own.
- * o.udp: the media port to bind.  -> {http, ws, udp, pid, log, stop()}
+ * o.udp: the media port to bind; o.under: a command that starts it, such as ['prlimit', '--nofile=64'];
+ * o.env: additions to its environment.  -> {http, ws, udp, pid, log, stop()}
  */
 export async function startServer(o = {}) {
     return ORIGINAL ? startOriginal(o) : startSluice(o);
@@ -67,16 +68,17 @@ async function startSluice(o) {
         '--udp-port', String(o.udp ?? 0), '--tcp-port', '0', '--ready-fd', '3', ...(o.args ?? [])];
     if (o.announce) args.push('--announce', o.announce);
     if (o.config) args.push('--config-body', o.config.join('\n'));
-    const srv = run(args, { ready: true });
+    const srv = run(args, { ready: true, under: o.under, env: o.env });
     const ready = await srv.ready;
     const port = ready.http ?? ready.port;
     const udp = Array.isArray(ready.udp) ? ready.udp[0] : ready.udp;
     return { ...srv, ready, port, udp, http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}` };
 }
 
-function run(args, { ready }) {
+function run(args, { ready, under = [], env = {} }) {
     const stdio = ['ignore', 'pipe', 'pipe', ...(ready ? ['pipe'] : [])];
-    const child = spawn(SERVER, args, { stdio, env: { ...process.env, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1' } });
+    const [command, ...words] = [...under, SERVER, ...args];
+    const child = spawn(command, words, { stdio, env: { ...process.env, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1', ...env } });
     const log = [];
     let dead = null;
     for (const s of [child.stdout, child.stderr])
