@@ -238,7 +238,7 @@ int pub_add(struct member *m, const Livekit__AddTrackRequest *req, struct pub **
         goto fail;
     if (*own->cid != '\0')
         p->cid[p->cid_n++] = own->cid;
-    if (!fill_info(p, own))
+    if (!fill_info(p, own) || !map_put(&m->room->by_track, bytes_str(p->info->sid), p))
         goto fail;
     struct pub **tail = &m->pubs; /* in order of announcement: matching takes the oldest */
     while (*tail != NULL)
@@ -273,12 +273,7 @@ struct pub *pub_find_cid(const struct member *m, const char *cid)
 
 struct pub *pub_find_in_room(const struct room *r, const char *sid)
 {
-    for (uint32_t i = 0; i < r->member_n; i++) {
-        struct pub *p = pub_find(r->member[i], sid);
-        if (p != NULL)
-            return p;
-    }
-    return NULL;
+    return map_find(&r->by_track, bytes_str(sid));
 }
 
 uint32_t pub_pending(const struct member *m)
@@ -396,6 +391,7 @@ void pub_end(struct pub *p)
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
+    (void)map_take(&m->room->by_track, bytes_str(p->info->sid)); /* it is there */
     m->pub_n--;
     h->pub_n--;
     close_mirrors(p);

@@ -25,6 +25,7 @@ static void room_free(struct room *r)
         return;
     room_reap(r);
     map_fini(&r->by_identity);
+    map_fini(&r->by_track);
     mem_free(r->member);
     mem_free(r->name);
     mem_free(r->metadata);
@@ -74,6 +75,7 @@ int house_create(struct house *h, const char *name, struct room **ret)
         return E_NOMEM;
     r->house = h;
     map_init(&r->by_identity, rng_u64(&h->rng));
+    map_init(&r->by_track, rng_u64(&h->rng));
     r->name = mem_dup_str(name);
     r->metadata = mem_dup_str("");
     if (r->name == NULL || r->metadata == NULL || !heap_set(&h->due, &r->due, h->tick.now))
@@ -302,6 +304,19 @@ static bool make_room_for_one(struct room *r)
     return true;
 }
 
+/* Recorders and agents do not keep a room open, and who is one may change. */
+static void note_occupancy(struct room *r)
+{
+    bool anybody = room_count(r) > 0;
+
+    if (anybody) {
+        r->ever_joined = true;
+        r->emptied_at = US_NEVER;
+    } else if (r->emptied_at == US_NEVER) {
+        r->emptied_at = r->house->tick.now;
+    }
+}
+
 int room_join(struct room *r, const struct member_cfg *cfg, struct member **ret)
 {
     struct house *h = r->house;
@@ -337,10 +352,7 @@ int room_join(struct room *r, const struct member_cfg *cfg, struct member **ret)
     m->shard = room_pick_shard(r);
     r->member[r->member_n++] = m;
     h->member_n++;
-    if (!member_is_dependent(m)) {
-        r->ever_joined = true;
-        r->emptied_at = US_NEVER;
-    }
+    note_occupancy(r);
     r->counts_news = true;
     room_touch(r);
     *ret = m;
@@ -369,7 +381,6 @@ void member_part(struct member *m, Livekit__DisconnectReason reason)
     struct room *r = m->room;
 
     assert(!m->gone);
-    bool dependent = member_is_dependent(m);
     while (m->subs != NULL)
         sub_end(m->subs);
     while (m->pubs != NULL)
@@ -389,8 +400,7 @@ void member_part(struct member *m, Livekit__DisconnectReason reason)
     r->left = m;
     if (!m->grant.hidden && m->announced)
         remember_departed(r, m);
-    if (!dependent && room_count(r) == 0)
-        r->emptied_at = r->house->tick.now;
+    note_occupancy(r);
     r->counts_news = true;
     room_touch(r);
 }
@@ -424,6 +434,14 @@ bool member_is_publisher(const struct member *m)
         if (p->state == PUB_LIVE)
             return true;
     return false;
+}
+
+void member_set_grant(struct member *m, const struct grant *g)
+{
+    m->grant = *g;
+    note_occupancy(m->room);
+    m->room->counts_news = true;
+    member_changed(m, NEWS_NOW);
 }
 
 bool member_set_name(struct member *m, const char *name)

@@ -184,8 +184,8 @@ struct room {
     uint32_t told_members, told_publishers;
     bool told_recording;
     char sif_trailer[48];
-    struct map by_identity;
-    struct member **member; /* in order of joining */
+    struct map by_identity, by_track; /* by_track: publications, by sid */
+    struct member **member;           /* in order of joining */
     uint32_t member_n, member_cap;
     struct member *left;
     struct departed departed[ROOM_DEPARTED_MAX]; /* a ring */
@@ -267,6 +267,7 @@ void member_set_state(struct member *m, Livekit__ParticipantInfo__State state);
 void member_changed(struct member *m, enum member_news news);
 bool member_is_dependent(const struct member *m);
 bool member_is_publisher(const struct member *m);
+void member_set_grant(struct member *m, const struct grant *g);
 bool member_set_name(struct member *m, const char *name);
 bool member_set_metadata(struct member *m, const char *metadata);
 /* "" deletes.  E_NOMEM, E_LIMIT. */

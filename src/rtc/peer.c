@@ -85,6 +85,11 @@ enum peer_state peer_state(const struct peer *p)
     return p->state;
 }
 
+bool peer_proven(const struct peer *p, const struct path *path)
+{
+    return ice_proven(&p->ice, path);
+}
+
 const struct path *peer_path(const struct peer *p)
 {
     return ice_selected(&p->ice);

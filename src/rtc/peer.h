@@ -137,6 +137,8 @@ bool peer_event(struct peer *p, struct peer_event *ev);
 us_t peer_deadline(const struct peer *p);
 
 enum peer_state peer_state(const struct peer *p);
+/* Has an authenticated check come from there?  Lately: the oldest of many are forgotten. */
+bool peer_proven(const struct peer *p, const struct path *path);
 /* The selected path; NULL before nomination. */
 const struct path *peer_path(const struct peer *p);
 void peer_get_stats(const struct peer *p, struct peer_stats *st);

@@ -69,10 +69,10 @@ static void stun_arrived(struct shard *s, struct pkt *p)
         return;
     }
     int err = peer_input(l->peer, &p->path, p->data, p->len, s->tick.now);
-    if (err == 0)
-        learn_address(s, l, &p->path.remote);
-    else
+    if (err != 0)
         drop(s, err);
+    else if (peer_proven(l->peer, &p->path)) /* not so an indication, which nobody signs */
+        learn_address(s, l, &p->path.remote);
     plane_drain(s, l);
 }
 

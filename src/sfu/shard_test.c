@@ -611,6 +611,64 @@ TEST(strangers_change_nothing)
     rig_close(&r, false);
 }
 
+/* Binding indications are not signed: whoever knows a name could send one in another's. */
+TEST(an_indication_brings_no_address)
+{
+    static struct rig r;
+    struct path from = {.local = rig_addr(999, 1), .remote = rig_addr(60000, 7882)};
+    struct stun_tid tid = stun_tid_new(&r.rng);
+    uint8_t buf[200], junk[100] = {0x80, 96};
+    struct wr w = wr_of(buf, sizeof buf);
+
+    stage(&r, 2);
+    stun_begin(&w, STUN_INDICATION, STUN_BINDING, &tid);
+    stun_add_bytes(&w, STUN_USERNAME, bytes_str("srv_0000:cli_0000"));
+    stun_add_fingerprint(&w);
+    EXPECT_EQ(stun_end(&w), 0);
+    rig_to_shard(&r, &from, wr_done(&w));
+    rig_to_shard(&r, &from, bytes_of(junk, sizeof junk));
+    rig_pump(&r);
+    EXPECT_EQ(counter(&r, SHARD_DROP_UNKNOWN_PEER), 1);
+    EXPECT_EQ(counter(&r, SHARD_DROP_UNAUTHENTICATED), 0);
+    rig_close(&r, false);
+}
+
+TEST(red_that_is_none_is_not_sent_and_not_repeated)
+{
+    static struct rig r;
+    static const uint8_t good[] = {111, 'x'}, bad[] = {0x80};
+    struct cmd c;
+
+    EXPECT_EQ(rig_open(&r, 0, NULL), 0);
+    struct rig_client *pub = rig_join(&r, 0), *a = rig_join(&r, 0);
+    rig_run(&r, 2 * US_PER_SEC);
+    c = rig_audio_track(&r, TRACK(1), pub->id);
+    c.track_open.codec[0].pt = 63;
+    c.track_open.codec[0].codec = CODEC_RED;
+    rig_command(&r, &c);
+    c = rig_subscription(&r, SUB(1), TRACK(1), a->id, 1000);
+    c.sub_attach.pt[0] =
+        (struct cmd_pt_map){.in_pt = 63, .out_pt = 109, .out_rtx_pt = 110, .unred = true};
+    rig_command(&r, &c);
+    for (uint16_t i = 0; i < 3; i++) {
+        struct rtp_header h = {.ts = i * 960u, .ssrc = 9, .seq = i, .pt = 63};
+        rig_send(&r, pub, &h, NULL, 0,
+                 i == 1 ? bytes_of(bad, sizeof bad) : bytes_of(good, sizeof good));
+        rig_run(&r, 20 * US_PER_MS);
+    }
+    EXPECT_EQ(a->rtp_n, 2);
+    uint16_t missing = (uint16_t)(a->rtp[0].v.seq + 1);
+    uint8_t buf[64];
+    struct wr w = wr_of(buf, sizeof buf);
+    rtcp_write_rr(&w, 1, NULL, 0);
+    rtcp_write_nack(&w, 1, 1000, &missing, 1);
+    rig_send_rtcp(&r, a, wr_done(&w));
+    rig_pump(&r);
+    EXPECT_EQ(counter(&r, SHARD_NACK_IN), 1);
+    EXPECT_EQ(a->rtp_n, 2);
+    rig_close(&r, false);
+}
+
 TEST(shard_open_survives_every_refused_allocation)
 {
     struct cert *cert;

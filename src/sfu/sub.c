@@ -234,7 +234,9 @@ uint32_t sub_emit(struct sub *s, struct pkt *p, const struct sub_emit *e, bool a
         patch_vp8(&vp8, p, e->seg);
     if (pt->unred)
         payload = unred(payload);
-    if (rtx) { /* RFC 4588 s4: the original number goes before the payload */
+    if (payload.p == NULL)
+        return 0; /* RED that is none: nothing was patched, audio has no descriptor */
+    if (rtx) {    /* RFC 4588 s4: the original number goes before the payload */
         patch_begin(&osn, p->data + (payload.p - p->data) - 2, 2);
         store_u16(osn.at, (uint16_t)e->seq);
         payload = bytes_of(osn.at, payload.len + 2);
@@ -242,10 +244,8 @@ uint32_t sub_emit(struct sub *s, struct pkt *p, const struct sub_emit *e, bool a
     /* A stream without RTX repeats packets under their own number, and one number must never
      * be sealed over two contents: its send time is the arrival, the same each time. */
     size_t hdr = write_header(s, p, &h, sub_has_rtx(s, pt) ? now : p->at, out);
-    size_t n = 0;
-    if (payload.p != NULL)
-        n = peer_seal_rtp(s->link->peer, bytes_of(out, hdr), payload, (uint32_t)(seq >> 16), out,
-                          room);
+    size_t n =
+        peer_seal_rtp(s->link->peer, bytes_of(out, hdr), payload, (uint32_t)(seq >> 16), out, room);
     patch_end(&osn);
     patch_end(&vp8);
     if (n > 0)

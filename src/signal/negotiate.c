@@ -7,6 +7,7 @@
 #include "wire/pb.h"
 
 enum { AUDIO, VIDEO, KINDS };
+enum { SECTIONS_OWN = ROOM_PUBS_MAX }; /* of SDP_MEDIA_MAX, left to the client's own tracks */
 
 static int kind_of(const struct section *sec)
 {
@@ -272,6 +273,8 @@ static int sync_section(struct session *s, struct transport *t, uint32_t i,
         *sec = (struct section){0};
         is_new = true;
     }
+    if (!is_new && sec->kind != m->kind) /* what a section carries is settled when it is made */
+        return E_MALFORMED;
     memcpy(sec->mid, mid, sizeof sec->mid);
     sec->kind = m->kind;
     sec->may_send = is_media(sec) && receives && !sends && !m->rejected;
@@ -755,11 +758,15 @@ static us_t ask_for_sections(struct session *s, us_t now, const uint32_t waiting
         if (is_media(&t->section[i]) && t->section[i].may_send &&
             (t->section[i].use == SECTION_IDLE || t->section[i].use == SECTION_DRAIN))
             free_n[kind_of(&t->section[i])]++;
+    uint32_t made = t->section_n + s->asked[AUDIO] + s->asked[VIDEO] + SECTIONS_OWN;
+    uint32_t left = made < SDP_MEDIA_MAX ? SDP_MEDIA_MAX - made : 0;
+    bool work = drain;
     for (int k = 0; k < KINDS; k++) {
         uint32_t have = free_n[k] + s->asked[k];
-        need[k] = waiting[k] > have ? waiting[k] - have : 0;
+        need[k] = waiting[k] > have ? u32_min(waiting[k] - have, left) : 0;
+        left -= need[k];
+        work |= waiting[k] > 0 && have + need[k] > 0; /* at the limit there is nothing to ask */
     }
-    bool work = waiting[AUDIO] + waiting[VIDEO] > 0 || drain;
     if (!work)
         return US_NEVER;
     if (need[AUDIO] + need[VIDEO] == 0 && now < s->round_until)

@@ -23,17 +23,18 @@ static struct frame *pack(const Livekit__SignalResponse *m, bool json)
 
 void response_send_shared(struct session *s, struct response_shared *sh)
 {
-    if (s->conn == 0)
+    if (s->conn == 0 || s->stalled)
         return;
     struct frame **f = &sh->form[s->json];
     if (*f == NULL)
         *f = pack(sh->message, s->json);
     if (*f != NULL && outbox_send(&s->hub->out, s->conn, s->json, *f))
         return;
-    /* A client that misses one message is worse off than one that resumes. */
-    uint64_t conn = s->conn;
-    outbox_close(&s->hub->out, conn, 1011);
-    hub_closed(s->hub, conn);
+    /* A client that misses one message is worse off than one that resumes.  Not at once: our
+     * callers walk lists that the end of a session changes. */
+    s->stalled = true;
+    if (s->member != NULL)
+        room_touch(s->member->room);
 }
 
 void response_shared_fini(struct response_shared *sh)

@@ -292,6 +292,7 @@ static bool resume(struct hub *hub, struct session_cfg *cfg)
     }
     s->conn = cfg->conn;
     s->json = cfg->json;
+    s->stalled = false;
     s->remove_at = US_NEVER;
     arena_fini(&cfg->keep); /* what the member is now rules, not the old token */
     outbox_accept(&hub->out, s->conn);
@@ -427,6 +428,7 @@ static bool any_alive(const struct session *s)
 void session_lost(struct session *s)
 {
     s->conn = 0;
+    s->stalled = false;
     s->lost_at = s->hub->house.tick.now;
     if (s->ended)
         return;
@@ -452,6 +454,7 @@ static void failed(struct session *s)
         outbox_close(&s->hub->out, conn, 1000);
         (void)map_take_u64(&s->hub->by_conn, conn); /* it is there */
         s->conn = 0;
+        s->stalled = false;
         s->lost_at = now;
     }
     s->remove_at = now + SESSION_RESUME_US;
@@ -479,6 +482,13 @@ void session_transport_changed(struct session *s, struct transport *t)
 
 us_t session_tick(struct session *s, us_t now)
 {
+    if (s->stalled && s->conn != 0) {
+        uint64_t conn = s->conn;
+        outbox_close(&s->hub->out, conn, 1011);
+        hub_closed(s->hub, conn);
+        if (s->ended)
+            return US_NEVER;
+    }
     if (now >= s->remove_at) {
         session_drop(s, s->remove_reason);
         return US_NEVER;
@@ -504,7 +514,7 @@ void session_set_grant(struct session *s, const struct grant *g)
     if (grant_eq(&m->grant, g))
         return;
     bool could_subscribe = m->grant.can_subscribe;
-    m->grant = *g;
+    member_set_grant(m, g);
     for (struct pub *p = m->pubs; p != NULL; p = after) {
         after = p->next;
         if (grant_may_publish(g, p->info->source))
@@ -519,6 +529,5 @@ void session_set_grant(struct session *s, const struct grant *g)
         sub_auto_member(m);
     }
     m->subs_dirty = true;
-    member_changed(m, NEWS_NOW);
     session_send_token(s);
 }

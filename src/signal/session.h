@@ -107,6 +107,7 @@ struct session {
     struct session *next_ended;
     uint64_t conn; /* 0: the socket is lost */
     bool json, single, ended, subscriber_primary, disconnect_on_resume;
+    bool stalled; /* a message found no room: the socket ends at the next tick */
     int32_t protocol;
     struct mline_quirks quirks;
     struct arena keep; /* the token's claims */
