@@ -21,8 +21,9 @@ export function randomId() {
     return [...crypto.getRandomValues(new Uint8Array(6))].map((b) => b.toString(16).padStart(2, '0')).join('');
 }
 
-/* The server takes the identity for the name: without the four digits that make it unique. */
-export const label = (p) => (p.name && p.name !== p.identity ? p.name : p.identity.replace(/-[0-9a-f]{4}$/, ''));
+/* The server takes the wished identity for the name: without the four digits that make it unique. */
+export const label = (p) =>
+    p.name && p.name !== p.identity && !p.identity.startsWith('watch_') ? p.name : (p.name || p.identity).replace(/-[0-9a-f]{4}$/, '');
 
 /* -> {url, token}; the error has `status`. */
 export async function ask(room, identity, role, key) {

@@ -41,11 +41,16 @@ static bool mint(struct hub *hub, const struct node_cfg *cfg, const char *room,
 {
     int64_t now_s = house_wall_ms(&hub->house) / 1000;
     struct token_claims *c = mem_zero(sizeof *c);
+    char viewer[24];
 
     if (c == NULL)
         return false;
     c->issuer = cfg->key[0].id;
     c->identity = c->name = identity;
+    if (watch) { /* anybody may: the identity of somebody in the room would push that one out */
+        str_id(viewer, sizeof viewer, "watch_", &hub->house.rng);
+        c->identity = viewer;
+    }
     c->metadata = c->kind = c->room_preset = c->sha256 = "";
     c->expires_s = now_s + TOKEN_TTL_S;
     c->has_video = true;

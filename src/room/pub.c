@@ -312,6 +312,7 @@ int pub_go_live(struct pub *p, const struct pub_media *media)
 
     assert(p->state == PUB_PENDING);
     assert(media->codec_n > 0);
+    assert(media->layer_n > 0);
     track_id track = plane_take(&h->plane, shard, PLANE_TRACK, p, media->peer, 0);
     if (track == 0)
         return E_LIMIT;

@@ -116,6 +116,11 @@ static uint8_t red_inner(const char *fmtp)
     return (uint8_t)pt;
 }
 
+static uint32_t clock_of(enum codec codec)
+{
+    return codec == CODEC_RED ? 48000 : codec_rate_hz(codec); /* that of what it wraps */
+}
+
 static uint32_t find_shared(const struct mline_ctx *ctx, const struct sdp_media *m, bool recv,
                             struct shared out[OFFERED_MAX])
 {
@@ -127,7 +132,8 @@ static uint32_t find_shared(const struct mline_ctx *ctx, const struct sdp_media 
         uint32_t profile = profile_of(codec, c->fmtp);
 
         if (!is_ours(ctx, codec, profile, recv) ||
-            codec_is_video(codec) != (m->kind == SDP_VIDEO) || c->pt > 127)
+            codec_is_video(codec) != (m->kind == SDP_VIDEO) || c->pt > 127 ||
+            c->clock_hz != clock_of(codec))
             continue;
         if (codec == CODEC_RED) {
             const struct sdp_codec *inner = sdp_find_pt(m, red_inner(c->fmtp));
@@ -642,11 +648,9 @@ static int put_own_codec(const struct mline_ctx *ctx, struct sdp_media *out,
         return E_NOMEM;
     c->pt = o->pt;
     c->name = codec_name(o->codec);
-    c->clock_hz = codec_rate_hz(o->codec);
+    c->clock_hz = clock_of(o->codec);
     c->channels = o->codec == CODEC_OPUS || o->codec == CODEC_RED ? 2 : 0;
     c->fmtp = fmtp;
-    if (o->codec == CODEC_RED)
-        c->clock_hz = 48000;
     if (!copy_fbs(ctx, c, NULL, out->kind == SDP_VIDEO ? fb_video_send : fb_audio))
         return E_NOMEM;
     if (o->rtx_pt == 0)

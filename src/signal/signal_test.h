@@ -54,8 +54,10 @@ static inline struct session *join(struct hub *hub, uint64_t conn, const char *i
 static inline void publish(struct session *s)
 {
     static const struct pub_codec codec = {.c = {.codec = CODEC_OPUS, .pt = 111}};
+    static const struct cmd_layer layer = {.ssrc = 7};
     Livekit__AddTrackRequest req = LIVEKIT__ADD_TRACK_REQUEST__INIT;
-    struct pub_media media = {.mid = "0", .codec = &codec, .codec_n = 1};
+    struct pub_media media = {
+        .mid = "0", .codec = &codec, .codec_n = 1, .layer = &layer, .layer_n = 1};
     struct pub *p = NULL;
 
     req.type = LIVEKIT__TRACK_TYPE__AUDIO;
