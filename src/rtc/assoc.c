@@ -22,9 +22,9 @@ enum {
     RTO_INITIAL_MS = 500,
     RTO_MAX_MS = 3000, /* after a silence the next try is at most this far away */
     SACK_DELAY_MS = 50,
-    ATTEMPTS_MAX = 40, /* about 115 s: ICE gives up long before */
-    HEADER_BYTES = 12, /* SCTP common header */
-    FINISH_TRIES = 20000,
+    ATTEMPTS_MAX = 40,      /* about 115 s: ICE gives up long before */
+    HEADER_BYTES = 12,      /* SCTP common header */
+    FINISH_TRIES = 1000000, /* a second or two at most: that thread may wait for a core */
 };
 
 /* RFC 8831 s8: payload protocol identifiers */
