@@ -29,3 +29,17 @@ TEST(opening_survives_writing_and_reading)
         EXPECT(!dcep_read_open(wr_done(&w), &out));
     }
 }
+
+FUZZ(dcep, in)
+{
+    struct dcep_open o, again;
+    uint8_t buf[4096];
+    struct wr w = wr_of(buf, sizeof buf);
+
+    if (!dcep_read_open(in, &o) || o.label.len > 1000)
+        return;
+    dcep_write_open(&w, &o);
+    EXPECT(dcep_read_open(wr_done(&w), &again));
+    EXPECT(again.ordered == o.ordered && again.limit == o.limit);
+    EXPECT_BYTES(again.label, o.label);
+}

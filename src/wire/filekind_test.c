@@ -30,3 +30,11 @@ TEST(filekind_knows_what_people_hand_over_by_mistake)
     for (int k = 0; k < FILEKIND_N; k++)
         EXPECT(filekind_name((enum filekind)k)[0] == 'a');
 }
+
+FUZZ(filekind, in)
+{
+    enum filekind k = filekind_of(in);
+
+    EXPECT((int)k >= 0 && k < FILEKIND_N);
+    EXPECT((in.len == 0) == (k == FILEKIND_EMPTY));
+}

@@ -41,3 +41,13 @@ TEST(gzip_stops_at_the_ceiling_of_its_output)
     EXPECT(out.len <= 1000);
     str_fini(&out);
 }
+
+FUZZ(gzip, in)
+{
+    struct str out;
+
+    str_init(&out, 4096);
+    EXPECT(gzip_inflate(in, &out) <= 0);
+    EXPECT(out.len <= 4096);
+    str_fini(&out);
+}
