@@ -34,7 +34,8 @@ static const char *fake_recorded(struct fake *f, const char *file, const char *w
         }
         json_close(&doc);
     }
-    EXPECT(!"no such offer in the recording");
+    print_error("no such offer in the recording\n");
+    EXPECT(false);
     return NULL;
 }
 

@@ -20,8 +20,9 @@ FUZZ(client_message, in)
         cert_free(cert);
         EXPECT_EQ(assoc_pool_init(), 0);
     }
-    struct client_cfg cfg = {
-        .auto_subscribe = true, .dtls = dtls, .fingerprint = "AA:BB", .seed = 1, .track_n = 1};
+    struct client_cfg cfg = {.auto_subscribe = true, .dtls = dtls, .seed = 1, .track_n = 1};
+    cfg.fingerprint = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:"
+                      "10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
     cfg.track[0] = (struct client_track){.name = "cam", .codec = CODEC_VP8};
     EXPECT_EQ(client_open(&c, &cfg, tick.now), 0);
     struct str target;
