@@ -28,6 +28,7 @@ enum {
     PLATFORM_STREAM_WINDOW = 256,
     PLATFORM_ROUNDS_MAX = 500, /* without the clock moving: a livelock */
     PLATFORM_CAPTURED_MAX = 32,
+    PLATFORM_PORTS = 8, /* that the NAT of one bot gives it in turn */
 };
 
 struct platform_cfg {
@@ -96,6 +97,7 @@ struct platform {
     struct mail evts[PLATFORM_SHARDS_MAX];
     bool blocked[PLATFORM_SHARDS_MAX];
     us_t retry_at;
+    us_t faulty_until; /* losses on some link may show in any stream */
     bool node_poked;
     struct seat seat[PLATFORM_BOTS_MAX];
     uint32_t seat_n;

@@ -354,19 +354,28 @@ void pub_set_mime(struct pub *p, const char *mime)
         member_changed(p->member, NEWS_NOW);
 }
 
+static void tell_muted(struct pub *p, track_id track)
+{
+    struct cmd c = {.kind = CMD_TRACK_SET};
+
+    if (track == 0)
+        return;
+    c.track_set.track = track;
+    c.track_set.muted = p->info->muted;
+    /* Refused by a full queue or heap: then the next change puts it right. */
+    (void)plane_push(&p->member->room->house->plane, handle_shard(track), &c);
+}
+
 void pub_set_muted(struct pub *p, bool muted)
 {
-    struct plane *plane = &p->member->room->house->plane;
+    uint32_t shard_n = p->member->room->house->plane.shard_n;
 
     if (p->info->muted == muted)
         return;
     p->info->muted = muted;
-    if (p->track != 0) {
-        struct cmd c = {.kind = CMD_TRACK_SET};
-        c.track_set.track = p->track;
-        c.track_set.muted = muted;
-        (void)plane_push(plane, handle_shard(p->track), &c); /* a mute lost is only statistics */
-    }
+    tell_muted(p, p->track);
+    for (uint32_t s = 0; p->mirror != NULL && s < shard_n; s++)
+        tell_muted(p, p->mirror[s].track);
     if (muted)
         p->level = 0;
     member_changed(p->member, NEWS_NOW);
