@@ -50,13 +50,13 @@ static void sort_layers(Livekit__VideoLayer **layer, size_t n)
 
 static void number_layers(Livekit__VideoLayer **layer, size_t n, bool rids)
 {
-    static char rid[QUALITIES_N][2] = {"q", "h", "f"};
+    static const char rid[QUALITIES_N][2] = {"q", "h", "f"};
 
     sort_layers(layer, n);
     for (size_t i = 0; i < n && i < QUALITIES_N; i++) {
         layer[i]->spatial_layer = (int32_t)i;
         if (rids && n > 1 && layer[i]->rid[0] == '\0')
-            layer[i]->rid = rid[i];
+            layer[i]->rid = (char *)rid[i]; /* protobuf-c knows no const; nobody writes it */
     }
 }
 
