@@ -51,6 +51,7 @@ struct join {
     struct person person[PEOPLE_MAX];
     char own_sid[32];
     bool connected, ended;
+    bool pool;   /* of SCTP, to be given back */
     bool silent; /* yielding to others */
     int code;
 };
@@ -168,6 +169,7 @@ static int open_all(struct join *j)
     if (err)
         return err;
     err = assoc_pool_init();
+    j->pool = err == 0;
     if (!err)
         err = cert_make(&j->cert, (tick.now + tick.wall_off_us) / US_PER_SEC);
     if (!err)
@@ -193,7 +195,8 @@ static void close_all(struct join *j)
     joiner_free(j->joiner);
     dtls_ctx_free(j->dtls);
     cert_free(j->cert);
-    assoc_pool_fini();
+    if (j->pool)
+        assoc_pool_fini();
 }
 
 /* ---- what arrives ---- */

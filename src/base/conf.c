@@ -14,7 +14,8 @@ enum { PATH_MAX_CHARS = 256, WORD_MAX = 64 };
 /* Where a value was found: "server.yaml:12", "--udp-port", "LIVEKIT_KEYS". */
 struct place {
     const char *name;
-    int line; /* 0: none */
+    int line;        /* 0: none */
+    const char *key; /* of the value that is read; NULL: none, or the text names it */
 };
 
 static int refuse(struct conf *c, struct place at, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -28,6 +29,8 @@ static int refuse(struct conf *c, struct place at, const char *fmt, ...)
         n = (size_t)snprintf(c->error, sizeof c->error, "%s:%d: ", at.name, at.line);
     else
         n = (size_t)snprintf(c->error, sizeof c->error, "%s: ", at.name);
+    if (at.key != NULL && n < sizeof c->error)
+        n += (size_t)snprintf(c->error + n, sizeof c->error - n, "%s: ", at.key);
     if (n < sizeof c->error) {
         va_start(ap, fmt);
         (void)vsnprintf(c->error + n, sizeof c->error - n, fmt, ap);
@@ -326,13 +329,15 @@ static int check_only(struct conf *c, const struct conf_opt *o, struct place at,
     us_t us;
 
     if (o->type == CONF_BOOL && !bool_of(text, &b))
-        return refuse(c, at, "'%.60s' is neither true nor false", text);
+        return refuse(c, at, "'%.60s' is neither true nor false; write one of these", text);
     if (o->type == CONF_DURATION && !conf_duration(bytes_str(text), &us))
         return refuse(c, at, "'%.60s' is no duration; write one like 500ms or 1m30s", text);
     if (o->type == CONF_NUMBER && !number_of(text))
-        return refuse(c, at, "'%.60s' is not a number", text);
+        return refuse(c, at, "'%.60s' is not a number; write one", text);
     return 0;
 }
+
+static int read_keys(struct conf *c, struct place at, struct bytes text);
 
 static int set_text(struct conf *c, const struct conf_opt *o, struct place at, const char *text)
 {
@@ -345,7 +350,7 @@ static int set_text(struct conf *c, const struct conf_opt *o, struct place at, c
     case CONF_BOOL:
         return bool_of(text, field(c, o))
                    ? 0
-                   : refuse(c, at, "'%.60s' is neither true nor false", text);
+                   : refuse(c, at, "'%.60s' is neither true nor false; write one of these", text);
     case CONF_UINT:
     case CONF_INT:
         return set_uint(c, o, at, text);
@@ -357,7 +362,7 @@ static int set_text(struct conf *c, const struct conf_opt *o, struct place at, c
         return set_range(c, o, at, text);
     case CONF_KEYS:
         c->key_n = 0;
-        return conf_keys(c, at.name, bytes_str(text));
+        return read_keys(c, at, bytes_str(text));
     case CONF_NODE_IP:
         return set_node_ip(c, at, text);
     case CONF_ADDR:
@@ -427,10 +432,8 @@ static void skip_set(struct bytes *rest, const char *set)
         *rest = bytes_of(rest->p + 1, rest->len - 1);
 }
 
-int conf_keys(struct conf *c, const char *name, struct bytes text)
+static int read_keys(struct conf *c, struct place at, struct bytes text)
 {
-    struct place at = {.name = name};
-
     for (;;) {
         skip_set(&text, " \t\r\n,{}");
         if (text.len == 0)
@@ -452,6 +455,11 @@ int conf_keys(struct conf *c, const char *name, struct bytes text)
             return err;
     }
     return c->key_n > 0 ? 0 : refuse(c, at, "no key in it; write 'key: secret'");
+}
+
+int conf_keys(struct conf *c, const char *name, struct bytes text)
+{
+    return read_keys(c, (struct place){.name = name}, text);
 }
 
 /* ---- the file ---- */
@@ -493,6 +501,7 @@ static int set_keys_map(struct conf *c, struct place at, const struct yaml *n)
         at.line = m->line;
         if (m->kind != YAML_KIND_SCALAR)
             return refuse(c, at, "'keys' takes 'key: secret' lines");
+        at.key = "keys";
         int err = add_key(c, at, bytes_str(m->key), bytes_str(m->text));
         if (err < 0)
             return err;
@@ -511,7 +520,9 @@ static int set_two(struct conf *c, const struct conf_opt *o, struct place at, co
             return refuse(c, at, "'%s' takes a single value here", m->key);
         if (o->type == CONF_NODE_IP &&
             (strcmp(m->key, "ipv4") == 0 || strcmp(m->key, "ipv6") == 0)) {
-            int err = set_node_ip(c, at, m->text);
+            struct place here = at;
+            here.key = o->key;
+            int err = set_node_ip(c, here, m->text);
             if (err < 0)
                 return err;
         } else if (o->type == CONF_RANGE && strcmp(m->key, "start") == 0) {
@@ -528,6 +539,7 @@ static int set_two(struct conf *c, const struct conf_opt *o, struct place at, co
     if (start == NULL || end == NULL)
         return refuse(c, at, "'%s' needs both start and end", o->key);
     (void)snprintf(text, sizeof text, "%.8s-%.8s", start, end);
+    at.key = o->key;
     return set_text(c, o, at, text);
 }
 
@@ -541,6 +553,7 @@ static int set_yaml_list(struct conf *c, const struct conf_opt *o, struct place 
         at.line = m->line;
         if (m->kind != YAML_KIND_SCALAR)
             return refuse(c, at, "'%s' takes a list of plain values", o->key);
+        at.key = o->key;
         int err = add_to_list(c, list, at, m->text);
         if (err < 0)
             return err;
@@ -566,6 +579,7 @@ static int set_node(struct conf *c, const struct conf_opt *o, struct place at, c
         return refuse(c, at, "'%s' takes a single value", o->key);
     if (o->type == CONF_LIST)
         ((struct conf_list *)field(c, o))->n = 0;
+    at.key = o->key;
     return set_text(c, o, at, n->text);
 }
 

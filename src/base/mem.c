@@ -69,7 +69,8 @@ void mem_free(void *p)
 
 void mem_wipe(void *p, size_t len)
 {
-    explicit_bzero(p, len);
+    if (len > 0)
+        explicit_bzero(p, len);
 }
 
 int64_t mem_live(void)

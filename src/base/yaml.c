@@ -24,7 +24,8 @@ static int next_event(struct build *b, yaml_event_t *ev)
 {
     if (yaml_parser_parse(&b->parser, ev))
         return 0;
-    return refuse(b, (int)b->parser.problem_mark.line + 1, "this is not valid YAML");
+    return refuse(b, (int)b->parser.problem_mark.line + 1,
+                  "this is not valid YAML; look at quotes and indentation");
 }
 
 static struct yaml *new_node(struct build *b, enum yaml_kind kind, const yaml_event_t *ev,
@@ -76,7 +77,7 @@ static int read_children(struct build *b, struct yaml *parent, int depth)
             else if ((key = arena_dup_str(b->arena, (char *)ev.data.scalar.value)) == NULL)
                 err = refuse(b, line, "the document is too large");
             else if (already(parent->child, key))
-                err = refuse(b, line, "this key stands here twice");
+                err = refuse(b, line, "this key stands here twice; remove one");
             yaml_event_delete(&ev);
             if (err == 0)
                 err = next_event(b, &ev);
@@ -122,7 +123,7 @@ static int read_node(struct build *b, const yaml_event_t *ev, const char *key, i
     else if (ev->type == YAML_SEQUENCE_START_EVENT)
         kind = YAML_KIND_LIST;
     else if (ev->type != YAML_SCALAR_EVENT)
-        return refuse(b, line, "anchors and aliases are not read here");
+        return refuse(b, line, "anchors and aliases are not read here; write the value itself");
     struct yaml *n = new_node(b, kind, ev, key);
     if (n == NULL)
         return E_TOO_LARGE;
