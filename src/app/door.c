@@ -35,6 +35,7 @@ struct conn {
     bool known;         /* the node has heard of it */
     bool doomed;        /* freed at the next door_tick() */
     bool resume;        /* answered: goes on with `rest` at the next door_tick() */
+    bool after_node;    /* but not before the node's answers to what came first are out */
     bool closing;       /* our close frame is queued */
     bool waiting;       /* a WebSocket with bytes for a reader, who is watched */
     us_t resume_due;    /* the deadline that `resume` displaced */
@@ -261,6 +262,17 @@ static void conn_request(struct conn *c)
     conn_answer_text(c, 404, "404 page not found\n");
 }
 
+/* Reading goes on at the next tick: the node is giving its output just now, and must not be
+ * entered. */
+static void resume_later(struct conn *c)
+{
+    if (c->doomed || c->state == CONN_END)
+        return;
+    c->resume = true;
+    c->resume_due = c->due.at;
+    conn_move(c, 0);
+}
+
 /* ---- bytes in ---- */
 
 static void pump_ws(struct conn *c)
@@ -287,6 +299,19 @@ static void pump_ws(struct conn *c)
     conn_due(c, now_of(c->door) + (waits ? DOOR_STALL_US : DOOR_QUIET_US));
 }
 
+/* A client that says leave and closes in one breath is still owed the answer, and nothing can be
+ * sent once its close frame was read: that waits until the node has answered. */
+static bool close_waits(struct conn *c, struct bytes in)
+{
+    if (in.len == 0 || (in.p[0] & 0x0f) != WS_CLOSE)
+        return false;
+    str_add_bytes(&c->rest, in); /* at most one read: reading stops now */
+    tcp_pause(c->tcp, true);
+    c->after_node = true;
+    resume_later(c);
+    return true;
+}
+
 static void feed_ws(struct conn *c, struct bytes in)
 {
     struct door *d = c->door;
@@ -297,10 +322,13 @@ static void feed_ws(struct conn *c, struct bytes in)
         int err = ws_input(c->ws, in, &used);
         in = bytes_of(in.p + used, in.len - used);
         if (ws_event(c->ws, &ev)) {
-            if (ev.op == WS_TEXT || ev.op == WS_BINARY)
+            bool message = ev.op == WS_TEXT || ev.op == WS_BINARY;
+            if (message)
                 node_ws_message(d->cfg.node, c->id, ev.op == WS_TEXT, ev.body,
                                 loop_tick(d->cfg.loop));
-            else if (ev.op == WS_CLOSE)
+            if (message && close_waits(c, in))
+                break;
+            if (ev.op == WS_CLOSE)
                 in.len = 0; /* nothing follows a close frame */
         }
         if (err < 0 || (used == 0 && in.len > 0))
@@ -523,17 +551,6 @@ static void ws_out(struct conn *c, const struct node_out *out)
     pump_ws(c);
 }
 
-/* Reading goes on at the next tick: the node is giving its output just now, and must not be
- * entered. */
-static void resume_later(struct conn *c)
-{
-    if (c->doomed || c->state == CONN_END)
-        return;
-    c->resume = true;
-    c->resume_due = c->due.at;
-    conn_move(c, 0);
-}
-
 void door_output(struct door *d, const struct node_out *out, us_t now UNUSED)
 {
     struct conn *c = map_find_u64(&d->conns, out->conn);
@@ -562,6 +579,11 @@ static void conn_overdue(struct conn *c, us_t now)
 {
     bool progress = tcp_sent_bytes(c->tcp) != c->sent_seen;
 
+    if (c->resume && c->after_node && !c->doomed) {
+        c->after_node = false;
+        conn_due(c, now + 1); /* the node is asked before the next tick */
+        return;
+    }
     if (c->resume && !c->doomed) {
         c->resume = false;
         conn_due(c, c->resume_due);
