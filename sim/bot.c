@@ -1,7 +1,10 @@
 #include "sim/bot.h"
 
 #include "base/err.h"
+#include "wire/pb.h"
 #include "wire/vpx.h"
+
+#include <stdio.h>
 
 enum {
     MAGIC = 0x51b07000,
@@ -13,6 +16,10 @@ enum {
     KEY_HEAD_BYTES = 10,
     FLAG_KEY = 1,
     FLAG_START = 2,
+    SAID_BYTES = 50,
+    FIELD_IDENTITY = 4, /* of DataPacket: the sender's, as the server stamps it */
+    FIELD_USER = 2,
+    FIELD_PAYLOAD = 2, /* of UserPacket */
 };
 
 static void broken(struct bot *b, const char *what)
@@ -34,7 +41,7 @@ static uint32_t sum_of(const uint8_t *p, size_t len)
 
 int bot_open(struct bot *b, const struct bot_cfg *cfg, us_t now)
 {
-    struct client_cfg cc = {.auto_subscribe = true,
+    struct client_cfg cc = {.auto_subscribe = !cfg->deaf,
                             .dtls = cfg->dtls,
                             .fingerprint = cfg->fingerprint,
                             .seed = cfg->seed,
@@ -44,8 +51,10 @@ int bot_open(struct bot *b, const struct bot_cfg *cfg, us_t now)
     cc.track[1] =
         (struct client_track){.name = "face", .codec = CODEC_VP8, .width = 320, .height = 180};
     *b = (struct bot){.serial = cfg->serial,
+                      .room = cfg->room,
                       .silent = cfg->silent,
                       .hostile = cfg->hostile,
+                      .deaf = cfg->deaf,
                       .strict = b->strict,
                       .rng = rng_seed(cfg->seed ^ 0x626f74)};
     (void)str_copy(b->identity, sizeof b->identity, bytes_str(cfg->identity));
@@ -166,6 +175,56 @@ void bot_mute(struct bot *b, uint32_t track, bool muted)
     client_mute(b->client, track, muted);
 }
 
+void bot_say(struct bot *b, bool reliable, us_t now)
+{
+    uint8_t user[SAID_BYTES + 8], packet[SAID_BYTES + 16], text[SAID_BYTES];
+    struct wr w = wr_of(user, sizeof user), out = wr_of(packet, sizeof packet);
+    struct bot_body body = {
+        .sender = b->serial, .seq = b->said_n[reliable], .track = (uint8_t)b->room};
+
+    write_body(b, text, sizeof text, &body);
+    pb_put_bytes(&w, FIELD_PAYLOAD, bytes_of(text, sizeof text));
+    pb_put_u64(&out, 1, reliable ? 0 : 1);
+    pb_put_bytes(&out, FIELD_USER, wr_done(&w));
+    b->said_n[reliable] += client_send_data(b->client, reliable, wr_done(&out), now) == 0;
+}
+
+/* Reliable messages of one sender come in order and once. */
+static void note_said(struct bot *b, const struct bot_body *body)
+{
+    uint32_t i = 0;
+
+    while (i < b->said_by_n && b->said[i].sender != body->sender)
+        i++;
+    if (i == BOT_SENDERS_MAX)
+        return;
+    if (i < b->said_by_n && body->seq != b->said[i].seq + 1)
+        broken(b, "reliable messages come in order and once");
+    b->said_by_n = u32_max(b->said_by_n, i + 1);
+    b->said[i] = (struct bot_said){.sender = body->sender, .seq = body->seq};
+}
+
+static void hear_data(struct bot *b, const struct client_event *ev)
+{
+    struct pb_field user, text, from;
+    struct bot_body body;
+    char identity[BOT_IDENTITY_MAX];
+
+    if (!pb_field_find(ev->data, FIELD_USER, &user) || user.wire != PB_BYTES ||
+        !pb_field_find(user.bytes, FIELD_PAYLOAD, &text) || text.wire != PB_BYTES ||
+        !read_body(text.bytes, &body))
+        return; /* a hostile one's */
+    if (body.track != (uint8_t)b->room || body.sender == b->serial)
+        broken(b, "data stays in its room and with others");
+    (void)snprintf(identity, sizeof identity, "bot-%u", body.sender); /* fits */
+    if (!pb_field_find(ev->data, FIELD_IDENTITY, &from) || from.wire != PB_BYTES ||
+        (from.bytes.p[0] == 'b' && !bytes_eq_str(from.bytes, identity)))
+        broken(b, "data names its sender");
+    b->data_n[ev->reliable]++;
+    if (ev->reliable)
+        note_said(b, &body);
+}
+
 void bot_miss_keys(struct bot *b, us_t now)
 {
     for (uint32_t i = 0; i < b->heard_n; i++) {
@@ -240,7 +299,7 @@ void bot_events(struct bot *b, us_t now)
             b->out[ev.track].key_wanted = true;
             break;
         case CLIENT_EVT_DATA:
-            b->data_n++;
+            hear_data(b, &ev);
             break;
         case CLIENT_EVT_ENDED:
             b->ended = true;

@@ -20,7 +20,8 @@ enum {
     BOT_BODY_MIN = 20,
     BOT_SID_MAX = 32,
     BOT_IDENTITY_MAX = 24,
-    BOT_ASK_US = 1000000, /* a key frame that did not come is asked for again */
+    BOT_SENDERS_MAX = 128, /* of data, remembered by one bot */
+    BOT_ASK_US = 1000000,  /* a key frame that did not come is asked for again */
 };
 
 /* What a packet says of itself. */
@@ -56,10 +57,17 @@ struct bot_heard {
     bool win_set[BOT_WINDOW];
 };
 
+/* The last reliable message of somebody. */
+struct bot_said {
+    uint32_t sender, seq;
+};
+
 struct bot_cfg {
     uint32_t serial; /* in its packets; never given twice */
+    uint32_t room;
     const char *identity;
     bool silent, hostile; /* publishes nothing; publishes noise */
+    bool deaf;            /* subscribes to nothing */
     struct dtls_ctx *dtls;
     const char *fingerprint;
     uint64_t seed;
@@ -67,8 +75,8 @@ struct bot_cfg {
 
 struct bot {
     struct client *client;
-    uint32_t serial;
-    bool silent, hostile, joined, connected, ended;
+    uint32_t serial, room;
+    bool silent, hostile, deaf, joined, connected, ended;
     bool strict; /* the network loses, doubles and reorders nothing */
     char identity[BOT_IDENTITY_MAX], sid[BOT_SID_MAX];
     const char *reason;
@@ -79,7 +87,10 @@ struct bot {
     uint32_t heard_n;                       /* sections that ever carried something */
     char known[BOT_KNOWN_MAX][BOT_SID_MAX]; /* others in the room */
     uint32_t known_n;
-    uint64_t data_n;
+    uint32_t said_n[2]; /* messages sent: lossy, reliable */
+    struct bot_said said[BOT_SENDERS_MAX];
+    uint32_t said_by_n;
+    uint64_t data_n[2]; /* messages received */
     const char *broken;
 };
 
@@ -91,6 +102,8 @@ us_t bot_deadline(const struct bot *b);
 /* A media packet.  False: its body is not one of ours (a hostile sender's). */
 bool bot_media(struct bot *b, const struct client_media *m, us_t now, struct bot_body *body);
 void bot_mute(struct bot *b, uint32_t track, bool muted);
+/* A data message to everybody. */
+void bot_say(struct bot *b, bool reliable, us_t now);
 /* Ask for a key frame of everything. */
 void bot_miss_keys(struct bot *b, us_t now);
 /* Drains the client's events. */

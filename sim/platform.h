@@ -69,6 +69,7 @@ struct seat {
     bool noisy; /* hostile: injects garbage */
     us_t noise_at;
     us_t dial_at;
+    us_t due_at; /* of the bot, as last drained */
     struct addr local, public_addr;
     uint16_t port_first; /* of this bot */
     struct netem *up, *down;
@@ -99,6 +100,7 @@ struct platform {
     us_t retry_at;
     us_t faulty_until; /* losses on some link may show in any stream */
     bool node_poked;
+    bool deaf; /* who joins now subscribes to nothing */
     struct seat seat[PLATFORM_BOTS_MAX];
     uint32_t seat_n;
     struct origin origin[PLATFORM_ORIGINS_MAX];
@@ -129,6 +131,8 @@ bool platform_empty(struct platform *p);
 
 /* A new bot takes a free seat; its number.  `noisy`: a hostile one. */
 uint32_t platform_join(struct platform *p, uint32_t room, bool noisy);
+/* The same under a name that may be there already, and begins with no 'b'. */
+uint32_t platform_join_as(struct platform *p, uint32_t room, const char *identity);
 void platform_leave(struct platform *p, uint32_t seat);
 /* The WebSocket breaks; the bot is gone without a word. */
 void platform_cut(struct platform *p, uint32_t seat);

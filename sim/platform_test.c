@@ -247,6 +247,49 @@ TEST(two_rooms_do_not_mix)
     end(p);
 }
 
+TEST(messages_reach_everybody_else_in_order)
+{
+    struct platform_cfg cfg = plain(26, 2);
+
+    cfg.net.loss_ppm = 50000;
+    struct platform *p = fresh(&cfg);
+    seat_all(p, 4);
+    (void)platform_join(p, 1, false);
+    EXPECT(platform_settle(p, 20 * US_PER_SEC) >= 0);
+    EXPECT(platform_run(p, US_PER_SEC)); /* channels are open */
+    for (int n = 0; n < 50; n++) {
+        for (uint32_t i = 0; i < 5; i++)
+            bot_say(&p->seat[i].bot, n % 5 != 0, p->now);
+        EXPECT(platform_run(p, 20 * US_PER_MS));
+    }
+    EXPECT(platform_run(p, 5 * US_PER_SEC));
+    for (uint32_t i = 0; i < 4; i++) {
+        EXPECT_EQ(p->seat[i].bot.data_n[true], 3 * 40);
+        EXPECT(p->seat[i].bot.data_n[false] > 10 && p->seat[i].bot.data_n[false] <= 3 * 10);
+    }
+    EXPECT_EQ(p->seat[4].bot.data_n[true] + p->seat[4].bot.data_n[false], 0);
+    EXPECT(platform_empty(p));
+    end(p);
+}
+
+TEST(who_comes_again_takes_the_place_of_himself)
+{
+    struct platform_cfg cfg = plain(27, 2);
+    struct platform *p = fresh(&cfg);
+
+    seat_all(p, 3);
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    for (int i = 0; i < 5; i++) {
+        (void)platform_join_as(p, 0, "Twin");
+        EXPECT(platform_run(p, (us_t)i * 70 * US_PER_MS));
+    }
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    EXPECT_EQ(platform_count(p), 4);
+    EXPECT_EQ(platform_counter(p, SHARD_PEERS), 4);
+    EXPECT(platform_empty(p));
+    end(p);
+}
+
 TEST(a_hostile_bot_disturbs_nobody)
 {
     for (uint64_t seed = 30; seed < 33; seed++) {
@@ -302,10 +345,13 @@ static void churn_once(struct platform *p, struct rng *rng)
     bool there = p->seat[i].state == SEAT_OPEN && p->seat[i].bot.connected;
 
     if (platform_count(p) < 2 || (platform_count(p) < CHURN_SEATS && rng_below(rng, 3) == 0)) {
-        (void)platform_join(p, (uint32_t)rng_below(rng, 2), false);
+        if (rng_below(rng, 6) == 0)
+            (void)platform_join_as(p, (uint32_t)rng_below(rng, 2), "Twin");
+        else
+            (void)platform_join(p, (uint32_t)rng_below(rng, 2), false);
         return;
     }
-    switch (rng_below(rng, 9)) {
+    switch (rng_below(rng, 11)) {
     case 0:
         platform_leave(p, i);
         break;
@@ -327,6 +373,11 @@ static void churn_once(struct platform *p, struct rng *rng)
     case 5:
         if (there)
             bot_miss_keys(&p->seat[i].bot, p->now);
+        break;
+    case 6:
+    case 7:
+        if (there)
+            bot_say(&p->seat[i].bot, rng_below(rng, 4) > 0, p->now);
         break;
     default:
         if (there)
@@ -369,4 +420,39 @@ TEST(guests_come_and_go_at_random)
         seeds = 1;
     for (uint64_t seed = first; seed < first + seeds; seed++)
         churn(seed, 20 * US_PER_SEC);
+}
+
+/* One answer names all tracks; their events outnumber the client's queue. */
+TEST(a_newcomer_learns_of_seventy_tracks_at_once)
+{
+    struct platform_cfg cfg = plain(51, 1);
+    struct platform *p = fresh(&cfg);
+
+    p->deaf = true;
+    for (uint32_t i = 0; i < 35; i++)
+        (void)platform_join(p, 0, false);
+    EXPECT(platform_settle(p, 10 * US_PER_SEC) >= 0);
+    p->deaf = false;
+    (void)platform_join(p, 0, false);
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    EXPECT(platform_empty(p));
+    end(p);
+}
+
+/* A minute of CPU: in the soak only. */
+TEST(fifty_people_see_and_hear_each_other)
+{
+    struct platform_cfg cfg = plain(50, 3);
+
+    if (getenv("SIM_SEEDS") == NULL)
+        return;
+    cfg.peers_per_shard_soft = 17;
+    struct platform *p = fresh(&cfg);
+    seat_all(p, 50);
+    EXPECT(platform_settle(p, 10 * US_PER_SEC) >= 0);
+    EXPECT(platform_run(p, 5 * US_PER_SEC));
+    EXPECT(platform_settled(p));
+    EXPECT_EQ(platform_counter(p, SHARD_SUBS), 50 * 49 * BOT_TRACKS);
+    EXPECT(platform_empty(p));
+    end(p);
 }

@@ -48,6 +48,8 @@ struct client {
     bool message_lent;
     struct client_event event[CLIENT_EVENTS_MAX];
     uint32_t event_at, event_n;
+    bool untold[SECTION_MAX]; /* CLIENT_EVT_TRACK is due: one answer may name more than the queue */
+    uint32_t untold_n;
     uint32_t offer_id;
     us_t ping_at, report_at;
     bool joined, ended, offer_open, offer_wanted;
@@ -74,10 +76,33 @@ static void end(struct client *c, const char *reason)
     emit(c, &(struct client_event){.kind = CLIENT_EVT_ENDED, .reason = reason});
 }
 
+static void set_untold(struct client *c, uint32_t at, bool untold)
+{
+    c->untold_n += untold - c->untold[at];
+    c->untold[at] = untold;
+}
+
+/* The next remote track that the owner does not know yet. */
+static bool tell_track(struct client *c, struct client_event *ev)
+{
+    uint32_t at = 0;
+
+    if (c->untold_n == 0 || c->ended)
+        return false;
+    while (!c->untold[at])
+        at++;
+    set_untold(c, at, false);
+    const struct section *s = &c->sections.s[at];
+    *ev = (struct client_event){.kind = CLIENT_EVT_TRACK, .track = at, .video = s->video};
+    (void)str_copy(ev->sid, sizeof ev->sid, bytes_str(s->track_sid));
+    (void)str_copy(ev->identity, sizeof ev->identity, bytes_str(s->publisher_sid));
+    return true;
+}
+
 bool client_event(struct client *c, struct client_event *ev)
 {
     if (c->event_n == 0)
-        return false;
+        return tell_track(c, ev);
     *ev = c->event[c->event_at];
     c->event_at = (c->event_at + 1) % CLIENT_EVENTS_MAX;
     c->event_n--;
@@ -288,35 +313,47 @@ static void start_sending(struct client *c, uint32_t track, const struct section
     c->sending[track] = true;
 }
 
-static void start_receiving(struct client *c, uint32_t at, const struct section *s)
+/* True when it is a track that was not received before. */
+static bool start_receiving(struct client *c, uint32_t at, const struct section *s)
 {
-    struct client_event ev = {.kind = CLIENT_EVT_TRACK, .track = at, .video = s->video};
     struct incoming *in = c->incoming[at];
 
     if (in != NULL && in->ssrc == s->remote_ssrc)
-        return;
+        return false;
     if (in == NULL)
         in = c->incoming[at] = mem_zero(sizeof *in);
     if (in == NULL)
-        return;
+        return false;
     incoming_init(in, s->remote_ssrc, s->out_n > 0 ? s->out[0].clock_hz : 90000);
-    (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(s->track_sid));
-    (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(s->publisher_sid));
-    emit(c, &ev);
-    struct str *out = s->video && s->track_sid[0] != '\0' ? message_new(c) : NULL;
+    set_untold(c, at, true);
+    return true;
+}
+
+/* All new videos at their best, in one message. */
+static void ask_quality(struct client *c, const char *const *sid, uint32_t n)
+{
+    struct str *out = n > 0 ? message_new(c) : NULL;
+
     if (out != NULL)
-        (void)messages_track_setting(s->track_sid, out); /* a failed one is skipped by the server */
+        (void)messages_track_setting(sid, n, out); /* a failed one is skipped by the server */
 }
 
 static void apply_sections(struct client *c)
 {
+    const char *video[SECTION_MAX];
+    uint32_t n = 0;
+
     for (uint32_t i = 0; i < c->sections.n; i++) {
         const struct section *s = &c->sections.s[i];
-        if (s->kind == SECTION_RECV && s->active && s->remote_ssrc != 0)
-            start_receiving(c, i, s);
-        else if (s->kind == SECTION_RECV && c->incoming[i] != NULL)
+        if (s->kind == SECTION_RECV && s->active && s->remote_ssrc != 0) {
+            if (start_receiving(c, i, s) && s->video && s->track_sid[0] != '\0')
+                video[n++] = s->track_sid;
+        } else if (s->kind == SECTION_RECV && c->incoming[i] != NULL) {
             c->incoming[i]->ssrc = 0;
+            set_untold(c, i, false);
+        }
     }
+    ask_quality(c, video, n);
     for (uint32_t t = 0; t < c->cfg.track_n; t++)
         start_sending(c, t, &c->sections.s[c->send_section[t]]);
 }

@@ -172,14 +172,13 @@ int messages_leave(struct str *out)
     return pack(&req, out);
 }
 
-int messages_track_setting(const char *sid, struct str *out)
+int messages_track_setting(const char *const *sid, uint32_t n, struct str *out)
 {
     Livekit__SignalRequest req = LIVEKIT__SIGNAL_REQUEST__INIT;
     Livekit__UpdateTrackSettings set = LIVEKIT__UPDATE_TRACK_SETTINGS__INIT;
-    char *sids[] = {pb_text(sid)};
 
-    set.track_sids = sids;
-    set.n_track_sids = 1;
+    set.track_sids = (char **)(uintptr_t)sid; /* only packed */
+    set.n_track_sids = n;
     set.quality = LIVEKIT__VIDEO_QUALITY__HIGH;
     req.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_TRACK_SETTING;
     req.track_setting = &set;

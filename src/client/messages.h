@@ -19,6 +19,6 @@ int messages_ping(int64_t unix_ms, struct str *out);
 int messages_mute(const char *sid, bool muted, struct str *out);
 int messages_leave(struct str *out);
 /* Quality HIGH and enabled: what a recorder wants of every track. */
-int messages_track_setting(const char *sid, struct str *out);
+int messages_track_setting(const char *const *sid, uint32_t n, struct str *out);
 
 #endif
