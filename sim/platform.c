@@ -629,6 +629,7 @@ static void from_bot(struct platform *p, struct seat *s, const struct path *path
     must(p, shard < p->cfg.shard_n, "bots send to the server only");
     if (shard >= p->cfg.shard_n)
         return;
+    s->shard = shard;
     shard_addr(&to, shard);
     must(p, addr_eq(&to, &path->remote), "bots send to the server only");
     netem_push(s->up, shard | (uint64_t)s->public_addr.port << 8, d, p->now);
@@ -1019,6 +1020,31 @@ static bool settled(const struct platform *p, bool explain)
 bool platform_settled(const struct platform *p)
 {
     return settled(p, false);
+}
+
+bool platform_exact(struct platform *p)
+{
+    uint64_t peers = 0, tracks = 0, subs = 0;
+
+    for (uint32_t i = 0; i < p->seat_n; i++) {
+        const struct seat *from = &p->seat[i];
+        uint32_t reached = 1u << from->shard; /* shards that hold its tracks */
+        if (from->state == SEAT_FREE)
+            continue;
+        peers++;
+        for (uint32_t k = 0; k < p->seat_n; k++) {
+            const struct seat *to = &p->seat[k];
+            if (k == i || to->state == SEAT_FREE || to->room != from->room)
+                continue;
+            reached |= 1u << to->shard;
+            subs += BOT_TRACKS;
+        }
+        tracks += (uint64_t)__builtin_popcount(reached) * BOT_TRACKS;
+    }
+    must(p, platform_counter(p, SHARD_PEERS) == peers, "there are as many peers as bots");
+    must(p, platform_counter(p, SHARD_SUBS) == subs, "there are as many subscriptions as wanted");
+    must(p, platform_counter(p, SHARD_TRACKS) == tracks, "mirrors are where somebody subscribes");
+    return p->broken == NULL;
 }
 
 void platform_explain(const struct platform *p)

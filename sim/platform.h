@@ -66,7 +66,8 @@ struct seat {
     enum seat_state state;
     uint64_t conn;
     uint32_t room;
-    bool noisy; /* hostile: injects garbage */
+    uint32_t shard; /* that it sends to */
+    bool noisy;     /* hostile: injects garbage */
     us_t noise_at;
     us_t dial_at;
     us_t due_at; /* of the bot, as last drained */
@@ -124,6 +125,8 @@ bool platform_run(struct platform *p, us_t span);
 /* Runs until everybody has what he should; how long that took, or -1. */
 us_t platform_settle(struct platform *p, us_t limit);
 bool platform_settled(const struct platform *p);
+/* The shards hold as many peers, tracks, mirrors and subscriptions as the settled rooms need. */
+bool platform_exact(struct platform *p);
 /* Why it is not settled, on stderr. */
 void platform_explain(const struct platform *p);
 /* Everybody leaves and the rooms end by their timeouts.  False: something stayed behind. */

@@ -85,6 +85,7 @@ TEST(six_people_see_and_hear_each_other_over_three_shards)
     EXPECT(p->media_n > 5500);
     EXPECT(p->relayed > 0);
     EXPECT_EQ(p->stale, 0);
+    EXPECT(platform_exact(p));
     EXPECT(platform_empty(p));
     end(p);
 }
@@ -226,7 +227,12 @@ TEST(who_is_removed_is_gone_for_the_others)
     EXPECT(platform_run(p, US_PER_SEC));
     EXPECT_EQ(platform_count(p), SIX - 1);
     EXPECT(platform_settle(p, US_PER_SEC) >= 0);
-    EXPECT_EQ(platform_counter(p, SHARD_PEERS), SIX - 1);
+    EXPECT(platform_exact(p));
+    for (uint32_t i = 3; i < SIX; i++) /* until one shard is left */
+        EXPECT_EQ(platform_kick(p, i), 200);
+    EXPECT(platform_run(p, US_PER_SEC));
+    EXPECT(platform_settle(p, US_PER_SEC) >= 0);
+    EXPECT(platform_exact(p));
     EXPECT(platform_empty(p));
     end(p);
 }
@@ -405,6 +411,8 @@ static void churn(uint64_t seed, us_t span)
     }
     EXPECT(platform_run(p, 8 * US_PER_SEC)); /* silences end */
     EXPECT(platform_settle(p, 60 * US_PER_SEC) >= 0);
+    EXPECT(platform_run(p, US_PER_SEC));
+    EXPECT(platform_exact(p));
     EXPECT(platform_empty(p));
     end(p);
 }
