@@ -45,6 +45,7 @@ struct load {
     uint16_t port;
     int server_pid;
     unsigned subscribers, seconds, fps, per_frame;
+    bool sha1;   /* AES128_CM_HMAC_SHA1_80 instead of AES-128-GCM */
     bool spread; /* evenly spaced single packets instead of bursts */
     struct dtls_ctx *dtls;
     struct cert *cert;
@@ -358,22 +359,23 @@ static int measure(struct load *l)
     uint64_t due = (uint64_t)(p.sent - sent0) * l->subscribers;
 
     qsort(l->delay_us, l->delay_n, sizeof *l->delay_us, by_value);
-    printf("{\"subscribers\":%u,\"spread\":%s,\"seconds\":%.2f,\"due\":%llu,\"delivered\":%llu,"
+    printf("{\"subscribers\":%u,\"sha1\":%s,\"spread\":%s,\"seconds\":%.2f,\"due\":%llu,"
+           "\"delivered\":%llu,"
            "\"verified\":%llu,\"bad\":%llu,\"ns_per_packet\":%.0f,\"pps_out\":%.0f,"
            "\"cpu_share\":%.4f,\"pss_kb\":%ld,\"delay_p50_us\":%u,\"delay_p99_us\":%u,"
            "\"live\":%u}\n",
-           l->subscribers, l->spread ? "true" : "false", s, (unsigned long long)due,
-           (unsigned long long)got, (unsigned long long)(l->verified - verified0),
-           (unsigned long long)(l->bad - bad0), got > 0 ? (double)cpu / (double)got : 0.0,
-           (double)got / s, (double)cpu / (s * 1e9), pss, percentile(l, 50), percentile(l, 99),
-           l->live_n);
+           l->subscribers, l->sha1 ? "true" : "false", l->spread ? "true" : "false", s,
+           (unsigned long long)due, (unsigned long long)got,
+           (unsigned long long)(l->verified - verified0), (unsigned long long)(l->bad - bad0),
+           got > 0 ? (double)cpu / (double)got : 0.0, (double)got / s, (double)cpu / (s * 1e9), pss,
+           percentile(l, 50), percentile(l, 99), l->live_n);
     return got * 100 >= due * 98 && l->bad == bad0 ? 0 : 3;
 }
 
 static int usage(void)
 {
     fprintf(stderr, "usage: load --port P --key K --secret S --server-pid PID [--subscribers N] "
-                    "[--seconds S] [--fps 30] [--per-frame 9] [--spread] [--room R]\n");
+                    "[--seconds S] [--fps 30] [--per-frame 9] [--spread] [--sha1] [--room R]\n");
     return 2;
 }
 
@@ -409,6 +411,9 @@ static bool option(struct load *l, int c, const char *text)
     case 'e':
         l->spread = true;
         return true;
+    case '1':
+        l->sha1 = true;
+        return true;
     case 'r':
         l->room = text;
         return true;
@@ -419,17 +424,11 @@ static bool option(struct load *l, int c, const char *text)
 
 static int parse(struct load *l, int argc, char **argv)
 {
-    static const struct option options[] = {{"port", 1, NULL, 'p'},
-                                            {"key", 1, NULL, 'k'},
-                                            {"secret", 1, NULL, 's'},
-                                            {"server-pid", 1, NULL, 'i'},
-                                            {"subscribers", 1, NULL, 'n'},
-                                            {"seconds", 1, NULL, 't'},
-                                            {"fps", 1, NULL, 'f'},
-                                            {"per-frame", 1, NULL, 'b'},
-                                            {"spread", 0, NULL, 'e'},
-                                            {"room", 1, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"port", 1, NULL, 'p'},       {"key", 1, NULL, 'k'},         {"secret", 1, NULL, 's'},
+        {"server-pid", 1, NULL, 'i'}, {"subscribers", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'},
+        {"fps", 1, NULL, 'f'},        {"per-frame", 1, NULL, 'b'},   {"spread", 0, NULL, 'e'},
+        {"room", 1, NULL, 'r'},       {"sha1", 0, NULL, '1'},        {NULL, 0, NULL, 0}};
 
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (!option(l, c, optarg))
@@ -457,7 +456,8 @@ int main(int argc, char **argv)
     struct tick tick = clock_tick();
     if (l.epoll < 0 || l.delay_us == NULL || assoc_pool_init() != 0 ||
         cert_make(&l.cert, (tick.now + tick.wall_off_us) / US_PER_SEC) != 0 ||
-        dtls_ctx_open(&l.dtls, l.cert) != 0) {
+        dtls_ctx_open(&l.dtls, l.cert) != 0 ||
+        (l.sha1 && dtls_ctx_restrict(l.dtls, SRTP_PROFILE_CM_SHA1_80) != 0)) {
         fprintf(stderr, "load: set-up failed\n");
         return 1;
     }

@@ -10,8 +10,8 @@ import json, os, re, signal, statistics, subprocess, sys, time
 BUILD = sys.argv[1] if len(sys.argv) > 1 else "build"
 QUICK = "--quick" in sys.argv
 COUNTS = [1, 10, 40] if QUICK else [1, 10, 40, 200, 500]
-REPEATS = 1 if QUICK else 5
-SECONDS = 4 if QUICK else 10
+REPEATS = 1 if QUICK else 3
+SECONDS = 3 if QUICK else 8
 KEY, SECRET = "devkey", "secret-of-the-benchmark-0123456789abcdef"
 LAST = os.cpu_count() - 1
 
@@ -38,11 +38,12 @@ def private_dirty_kb(pid):
     return int(re.search(r"Private_Dirty:\s+(\d+)", text).group(1))
 
 
-def load(ready, pid, n, spread):
+def load(ready, pid, n, spread, sha1):
     args = pinned(0, f"{BUILD}/bench/bench-load", "--port", str(ready["http"]), "--key", KEY, "--secret", SECRET,
-                  "--server-pid", str(pid), "--subscribers", str(n), "--seconds", str(SECONDS),
-                  "--room", f"bench-{n}-{int(spread)}-{time.monotonic_ns()}")
-    out = subprocess.run(args + (["--spread"] if spread else []), capture_output=True, text=True)
+                  "--server-pid", str(pid), "--subscribers", str(n), "--seconds", str(SECONDS))
+    args += ["--spread"] if spread else []
+    args += ["--sha1"] if sha1 else []
+    out = subprocess.run(args, capture_output=True, text=True)
     if out.returncode not in (0, 3) or not out.stdout:
         sys.exit(f"bench-load failed: {out.stderr.strip()}")
     return json.loads(out.stdout)
@@ -59,34 +60,44 @@ def mid(values):
     return f"{statistics.median(values):6.0f} ({min(values):.0f}..{max(values):.0f})"
 
 
+def one(n, spread, sha1):
+    """A fresh server for each row, so that memory counts from the same start."""
+    server, ready, took = start_server()
+    try:
+        time.sleep(0.3)
+        idle = private_dirty_kb(server.pid)
+        got = load(ready, server.pid, n, spread, sha1)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(10)
+    return got, floor(n, spread), took * 1000, idle
+
+
+def print_rows(rows):
+    print("subscribers cipher pace     ns/packet              above floor            p50/p99 delay us  delivered")
+    for (n, sha1, spread), runs in sorted(rows.items()):
+        raw = [r[0]["ns_per_packet"] for r in runs]
+        above = [r[0]["ns_per_packet"] - r[1]["sendmmsg_ns" if spread else "segmented_ns"] for r in runs]
+        p50, p99 = (statistics.median(r[0][k] for r in runs) for k in ("delay_p50_us", "delay_p99_us"))
+        part = 100 * sum(r[0]["delivered"] for r in runs) / sum(r[0]["due"] for r in runs)
+        print(f"{n:11d} {'SHA1' if sha1 else 'GCM ':6s} {'singles' if spread else 'bursts '} {mid(raw):22s} "
+              f"{mid(above):22s} {p50:7.0f}/{p99:<7.0f} {part:7.2f} %")
+
+
 def main():
     rows = {}
-    starts, idle = [], []
     for repeat in range(REPEATS):
         for n in COUNTS:
-            for spread in (False, True):
-                server, ready, took = start_server()
-                try:
-                    time.sleep(0.3)
-                    starts.append(took * 1000)
-                    idle.append(private_dirty_kb(server.pid))
-                    got, base = load(ready, server.pid, n, spread), floor(n, spread)
-                finally:
-                    server.send_signal(signal.SIGTERM)
-                    server.wait(10)
-                rows.setdefault((n, spread), []).append((got, base))
-                print(f"# {repeat + 1}/{REPEATS} n={n} spread={spread} {json.dumps(got)} {json.dumps(base)}",
-                      file=sys.stderr, flush=True)
-    print(f"start-up to ready: {mid(starts)} ms; idle private dirty: {mid(idle)} kB")
-    print("subscribers pace     ns/packet              above floor            p50/p99 delay us  delivered")
-    for (n, spread), runs in sorted(rows.items()):
-        raw = [g["ns_per_packet"] for g, _ in runs]
-        above = [g["ns_per_packet"] - b["sendmmsg_ns" if spread else "segmented_ns"] for g, b in runs]
-        p50, p99 = (statistics.median(g[k] for g, _ in runs) for k in ("delay_p50_us", "delay_p99_us"))
-        due = sum(g["due"] for g, _ in runs)
-        print(f"{n:11d} {'singles' if spread else 'bursts '} {mid(raw):22s} {mid(above):22s} "
-              f"{p50:7.0f}/{p99:.0f} {100 * sum(g['delivered'] for g, _ in runs) / due:12.2f} %")
-    pss = {n: statistics.median(g["pss_kb"] for g, _ in runs) for (n, s), runs in rows.items() if not s}
+            for sha1 in (False, True):
+                for spread in (False, True):
+                    rows.setdefault((n, sha1, spread), []).append(one(n, spread, sha1))
+                    print(f"# {repeat + 1}/{REPEATS} n={n} {'SHA1' if sha1 else 'GCM'} "
+                          f"{'singles' if spread else 'bursts'}", file=sys.stderr, flush=True)
+    every = [r for runs in rows.values() for r in runs]
+    print(f"start-up to ready: {mid([r[2] for r in every])} ms; idle private dirty: {mid([r[3] for r in every])} kB")
+    print_rows(rows)
+    pss = {n: statistics.median(r[0]["pss_kb"] for r in runs)
+           for (n, sha1, spread), runs in rows.items() if not sha1 and not spread}
     lo, hi = min(pss), max(pss)
     if hi > lo:
         print(f"memory per subscriber (slope {lo}..{hi}): {(pss[hi] - pss[lo]) / (hi - lo):.1f} kB")

@@ -36,6 +36,11 @@ int dtls_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
     return dtls_hs_ctx_open(ret, cert);
 }
 
+int dtls_ctx_restrict(struct dtls_ctx *ctx, enum srtp_profile only)
+{
+    return dtls_hs_ctx_restrict(ctx, only);
+}
+
 void dtls_ctx_free(struct dtls_ctx *ctx)
 {
     dtls_hs_ctx_free(ctx);

@@ -67,6 +67,9 @@ struct dtls_ctx;
 
 /* E_NOMEM, E_LIBRARY.  Borrows cert, which must outlive ctx. */
 MUST_CHECK int dtls_ctx_open(struct dtls_ctx **ret, const struct cert *cert);
+/* Offer and take this profile alone: for peers that must not have the best one (benchmarks,
+ * interoperability).  Before the first association.  E_UNSUPPORTED. */
+MUST_CHECK int dtls_ctx_restrict(struct dtls_ctx *ctx, enum srtp_profile only);
 void dtls_ctx_free(struct dtls_ctx *ctx);
 
 /* Both master keys as this side uses them. */

@@ -153,6 +153,14 @@ int dtls_hs_ctx_open(struct dtls_ctx **ret, const struct cert *cert)
     return 0;
 }
 
+int dtls_hs_ctx_restrict(struct dtls_ctx *ctx, enum srtp_profile only)
+{
+    if (srtp_key_bytes(only) == 0)
+        return E_UNSUPPORTED;
+    /* 0 is success here */
+    return SSL_CTX_set_tlsext_use_srtp(ctx->ssl, srtp_profile_text(only)) == 0 ? 0 : E_UNSUPPORTED;
+}
+
 void dtls_hs_ctx_free(struct dtls_ctx *ctx)
 {
     if (ctx == NULL)

@@ -22,6 +22,7 @@ struct dtls_hs_result {
 
 /* dtls_ctx_open and dtls_ctx_free. */
 int dtls_hs_ctx_open(struct dtls_ctx **ret, const struct cert *cert);
+int dtls_hs_ctx_restrict(struct dtls_ctx *ctx, enum srtp_profile only);
 void dtls_hs_ctx_free(struct dtls_ctx *ctx);
 
 int dtls_hs_open(struct dtls_hs **ret, struct dtls_ctx *ctx, enum dtls_role role);

@@ -187,6 +187,22 @@ static void expect_same_keys(struct world *w)
     EXPECT(memcmp(&a.rx, &a.tx, sizeof a.rx) != 0);
 }
 
+TEST(a_client_that_takes_one_profile_only_gets_it)
+{
+    static struct world w;
+    struct dtls_srtp_keys keys;
+
+    world_init(&w, 1);
+    EXPECT_EQ(dtls_ctx_restrict(w.ctx[0], SRTP_PROFILE_NONE), E_UNSUPPORTED);
+    EXPECT_EQ(dtls_ctx_restrict(w.ctx[0], SRTP_PROFILE_CM_SHA1_80), 0);
+    world_start(&w);
+    run(&w, US_PER_SEC);
+    verify_both(&w);
+    EXPECT_EQ(dtls_srtp_keys(&w.d[1], &keys), 0);
+    EXPECT_EQ(keys.profile, SRTP_PROFILE_CM_SHA1_80);
+    world_fini(&w);
+}
+
 TEST(two_machines_connect_talk_and_close)
 {
     static struct world w;
