@@ -47,7 +47,8 @@ export class NodeClient {
         const on = (ev, f) => room.on(ev, f);
         on(RoomEvent.TrackSubscribed, (t, pub, p) => {
             this.log.push({ name: 'trackSubscribed', args: [pub.sid, p.identity] });
-            this.receive(t, pub, p);
+            /* A track that is gone again before its stream is asked for: rtc-node throws. */
+            this.receive(t, pub, p).catch((e) => this.log.push({ name: 'trackVanished', args: [pub.sid, e.message] }));
         });
         on(RoomEvent.TrackUnsubscribed, (t, pub) => {
             this.log.push({ name: 'trackUnsubscribed', args: [pub.sid] });

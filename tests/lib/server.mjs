@@ -14,6 +14,8 @@ import { mediaAddr } from './netns.mjs';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export const SERVER = resolve(process.env.SERVER ?? `${ROOT}/build/sluice`);
+/* A build without sanitizers, whose memory may be judged. */
+export const PLAIN = process.env.PLAIN_SERVER ? resolve(process.env.PLAIN_SERVER) : null;
 export const ORIGINAL = basename(SERVER).startsWith('livekit-server');
 export const KEY = 'devkey';
 export const SECRET = 'secret';
@@ -68,16 +70,16 @@ async function startSluice(o) {
         '--udp-port', String(o.udp ?? 0), '--tcp-port', '0', '--ready-fd', '3', ...(o.args ?? [])];
     if (o.announce) args.push('--announce', o.announce);
     if (o.config) args.push('--config-body', o.config.join('\n'));
-    const srv = run(args, { ready: true, under: o.under, env: o.env });
+    const srv = run(args, { ready: true, under: o.under, env: o.env, binary: o.binary });
     const ready = await srv.ready;
     const port = ready.http ?? ready.port;
     const udp = Array.isArray(ready.udp) ? ready.udp[0] : ready.udp;
     return { ...srv, ready, port, udp, http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}` };
 }
 
-function run(args, { ready, under = [], env = {} }) {
+function run(args, { ready, under = [], env = {}, binary = SERVER }) {
     const stdio = ['ignore', 'pipe', 'pipe', ...(ready ? ['pipe'] : [])];
-    const [command, ...words] = [...under, SERVER, ...args];
+    const [command, ...words] = [...under, binary, ...args];
     const child = spawn(command, words, { stdio, env: { ...process.env, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1', ...env } });
     const log = [];
     let dead = null;

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import { assert, newRoom, NodePerson, pageA, Person, gathering, rtcnode, sees, server, sleep, test, token, until } from '../lib/kit.mjs';
-import { ORIGINAL } from '../lib/server.mjs';
+import { ORIGINAL, PLAIN, startServer } from '../lib/server.mjs';
 
 const fds = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 const rss = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
@@ -36,23 +36,37 @@ async function round(srv, lib, tag) {
         }));
 }
 
-test('200 joins and leaves: descriptors and objects as before, memory flat', { skip: ORIGINAL ? 'speaks of sluice\'s own memory' : false, timeout: 120000 }, async () => {
-    const srv = await server();
+test('200 joins and leaves: descriptors and objects as before, memory flat', { skip: ORIGINAL ? 'speaks of sluice\'s own memory' : false, timeout: 240000 }, async () => {
+    /* A sanitizer keeps freed memory back: the sum is made with a plain build where there is one. */
+    const srv = PLAIN ? await startServer({ binary: PLAIN }) : await server();
+    try {
+        await churnTwice(srv);
+    } finally {
+        if (PLAIN) assert.equal(await srv.stop(), 0, 'the server ends cleanly');
+    }
+});
+
+async function churnTwice(srv) {
     const lib = await rtcnode();
-    const count = async () => {
-        const r = await fetch(`${srv.http}/debug/rooms`);
-        return r.ok ? r.json() : null;
-    };
+    const count = async () => (await fetch(`${srv.http}/debug/rooms`)).json();
+    const quiet = () => until('everybody is gone', async () => {
+        const o = await count();
+        return o.participants === 0 && o.peers === 0 && o.closing === 0;
+    }, 25000);
     await round(srv, lib, 'w'); /* warm: slabs and pools take their size */
-    await sleep(1500);
+    await quiet();
     const before = { fds: fds(srv.pid), rss: rss(srv.pid), objects: await count() };
     await round(srv, lib, 'a');
-    /* people who only terminated their socket stay for a grace; rooms for their departure time */
+    await quiet();
     await until('descriptors are given back', () => fds(srv.pid) <= before.fds, 25000);
     const after = { fds: fds(srv.pid), rss: rss(srv.pid), objects: await count() };
     console.log(`      descriptors ${before.fds} -> ${after.fds}, resident ${before.rss} -> ${after.rss} kB, objects ${JSON.stringify(after.objects)}`);
-    assert.ok(after.rss - before.rss <= 1024, `resident memory grew by ${after.rss - before.rss} kB`);
-    if (before.objects) for (const [k, v] of Object.entries(before.objects)) if (!/room|mem_live/.test(k)) assert.ok(after.objects[k] <= v, `${k}: ${v} -> ${after.objects[k]}`);
+    if (PLAIN) assert.ok(after.rss - before.rss <= 1024, `resident memory grew by ${after.rss - before.rss} kB`);
+    for (const [k, v] of Object.entries(before.objects)) if (!/room|mem_live/.test(k)) assert.ok(after.objects[k] <= v, `${k}: ${v} -> ${after.objects[k]}`);
+}
+
+test('a room is as good after 400 joins', async () => {
+    const lib = await rtcnode();
     const a = new Person(await pageA(), 'ann', 1);
     const r = new NodePerson(lib, 'rob', 2);
     await gathering([a, r], async () => {
