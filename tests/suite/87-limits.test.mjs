@@ -70,7 +70,7 @@ function run(args, env = {}) {
         c.stdout.on('data', (d) => (out += d));
         c.stderr.on('data', (d) => (err += d));
         const t = setTimeout(() => c.kill('SIGKILL'), 8000);
-        c.on('exit', (code, sig) => {
+        c.on('close', (code, sig) => { /* after the last of its output */
             clearTimeout(t);
             ok({ code: code ?? sig, out, err, lines: err.trim().split('\n').filter((l) => !l.startsWith('development mode')) });
         });
