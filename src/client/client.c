@@ -583,7 +583,7 @@ static void on_rtcp_packet(struct client *c, const struct rtcp_pkt *pkt, us_t no
     if (rtcp_parse_sr(pkt, &sr) == 0) {
         struct incoming *in = find_incoming(c, sr.ssrc, &at);
         if (in != NULL)
-            incoming_sender_report(in, &sr, now);
+            report_rx_sr(&in->report, &sr, now);
     } else if (rtcp_is_fir(pkt)) {
         for (unsigned n = rtcp_parse_fir(pkt, fir); n > 0; n--)
             on_keyframe_wanted(c, fir[n - 1].ssrc);
@@ -650,8 +650,9 @@ static bool on_rtp(struct client *c, uint8_t *p, size_t len, us_t now, struct cl
         c->stats.drops++;
         return false;
     }
-    in->clock_hz = codec->clock_hz;
-    incoming_seen(in, v.seq, v.ts, now);
+    in->report.clock_hz = codec->clock_hz;
+    (void)nack_seen(&in->nack, v.seq, now);              /* what was missing is no longer */
+    (void)report_rx_seen(&in->report, v.seq, v.ts, now); /* the extended number is not needed */
     c->stats.rx_packets++;
     c->stats.rx_bytes += len;
     *media = (struct client_media){
@@ -814,7 +815,7 @@ static void report_received(struct client *c, us_t now)
 
     for (uint32_t i = 0; i < c->sections.n && n < RTCP_REPORTS_MAX; i++) {
         if (c->incoming[i] != NULL && c->incoming[i]->ssrc != 0 &&
-            incoming_report(c->incoming[i], now, &blocks[n]))
+            report_rx_block(&c->incoming[i]->report, c->incoming[i]->ssrc, now, &blocks[n]))
             n++;
     }
     if (n == 0)
@@ -826,12 +827,14 @@ static void report_received(struct client *c, us_t now)
 
 static void ask_missing(struct client *c, us_t now)
 {
-    uint16_t seq[INCOMING_MISSING_MAX];
+    uint16_t seq[NACK_MISSING_MAX];
 
     for (uint32_t i = 0; i < c->sections.n; i++) {
         uint8_t buf[RTCP_BYTES_MAX];
         struct wr w = wr_of(buf, sizeof buf);
-        unsigned n = c->incoming[i] != NULL ? incoming_nack(c->incoming[i], now, seq) : 0;
+        unsigned n = c->incoming[i] != NULL
+                         ? nack_due(&c->incoming[i]->nack, now, 0, seq, NACK_MISSING_MAX)
+                         : 0;
         if (n == 0 || c->incoming[i]->ssrc == 0)
             continue;
         rtcp_write_rr(&w, RTCP_SENDER, NULL, 0);
@@ -883,7 +886,7 @@ us_t client_deadline(const struct client *c)
         return peer_deadline(c->peer);
     for (uint32_t i = 0; i < c->sections.n && !c->cfg.no_nack; i++) {
         if (c->incoming[i] != NULL)
-            at = us_min(at, incoming_nack_deadline(c->incoming[i]));
+            at = us_min(at, nack_deadline(&c->incoming[i]->nack));
     }
     return at;
 }
@@ -892,5 +895,5 @@ void client_get_stats(const struct client *c, struct client_stats *out)
 {
     *out = c->stats;
     for (uint32_t i = 0; i < c->sections.n; i++)
-        out->lost += c->incoming[i] != NULL ? incoming_lost(c->incoming[i]) : 0;
+        out->lost += c->incoming[i] != NULL ? report_rx_lost(&c->incoming[i]->report) : 0;
 }

@@ -1,13 +1,10 @@
 #include "client/outgoing.h"
 
 #include "base/err.h"
-#include "base/mem.h"
 
 int outgoing_init(struct outgoing *o, const struct section *s, const struct section_codec *codec,
                   struct rng *rng)
 {
-    uint32_t n = s->video ? OUTGOING_HISTORY_VIDEO : OUTGOING_HISTORY_AUDIO;
-
     *o = (struct outgoing){
         .ssrc = s->ssrc,
         .rtx_ssrc = s->rtx_ssrc,
@@ -16,16 +13,16 @@ int outgoing_init(struct outgoing *o, const struct section *s, const struct sect
         .rtx_pt = codec->rtx_pt,
         .next_seq = rng_below(rng, 1 << 15), /* low half: libsrtp's first guess of the roll-over */
         .next_rtx_seq = rng_below(rng, 1 << 15),
-        .slot_n = n,
     };
     memcpy(o->mid, s->mid, sizeof o->mid);
-    o->slot = mem_array(n, sizeof *o->slot);
-    return o->slot != NULL ? 0 : E_NOMEM;
+    report_tx_init(&o->report, codec->clock_hz);
+    return resend_history_open(&o->history,
+                               s->video ? OUTGOING_HISTORY_VIDEO : OUTGOING_HISTORY_AUDIO);
 }
 
 void outgoing_fini(struct outgoing *o)
 {
-    mem_free(o->slot);
+    resend_history_free(o->history);
     *o = (struct outgoing){0};
 }
 
@@ -50,65 +47,50 @@ int outgoing_make(struct outgoing *o, struct bytes payload, uint32_t ts, bool ma
     if (payload.len > OUTGOING_PAYLOAD_MAX)
         return E_TOO_LARGE;
     uint64_t seq = o->next_seq++;
-    struct outgoing_slot *s = &o->slot[seq & (o->slot_n - 1)];
     struct rtp_header h = {
         .ts = ts, .ssrc = o->ssrc, .seq = (uint16_t)seq, .pt = o->pt, .marker = marker};
 
-    s->sent_at = now;
-    s->ts = ts;
-    s->seq = (uint16_t)seq;
-    s->len = (uint16_t)payload.len;
-    s->marker = marker;
-    if (payload.len > 0)
-        memcpy(s->payload, payload.p, payload.len);
-    *out = (struct outgoing_packet){.roc = (uint32_t)(seq >> 16)};
-    out->payload = bytes_of(s->payload, s->len);
+    *out = (struct outgoing_packet){.roc = (uint32_t)(seq >> 16), .payload = payload};
     write_header(o, &h, now, out);
-    o->packets_n++;
-    o->octets_n += (uint32_t)payload.len;
-    o->last_ts = ts;
-    o->last_at = now;
+    resend_history_put(o->history, (uint16_t)seq, bytes_of(out->hdr, out->hdr_len), payload);
+    report_tx_sent(&o->report, ts, payload.len, now);
     return 0;
 }
 
 bool outgoing_resend(struct outgoing *o, uint16_t seq, us_t now, struct outgoing_packet *out)
 {
-    struct outgoing_slot *s = &o->slot[seq & (o->slot_n - 1)];
+    struct bytes pkt;
+    struct rtp_view v;
 
-    if (s->sent_at == 0 || s->seq != seq || now - s->sent_at < OUTGOING_RESEND_GAP_US)
+    if (!resend_history_find(o->history, seq, &pkt) || rtp_parse(&v, pkt, NULL) ||
+        !resend_asked(&o->resend, seq, now))
         return false;
-    struct rtp_header h = {
-        .ts = s->ts, .ssrc = o->ssrc, .seq = seq, .pt = o->pt, .marker = s->marker};
     uint64_t back = (uint16_t)((uint16_t)o->next_seq - seq);
 
-    *out = (struct outgoing_packet){.roc = (uint32_t)((o->next_seq - back) >> 16)};
-    if (o->rtx_pt != 0 && o->rtx_ssrc != 0) {
-        h.ssrc = o->rtx_ssrc;
-        h.pt = o->rtx_pt;
-        h.seq = (uint16_t)o->next_rtx_seq;
-        out->roc = (uint32_t)(o->next_rtx_seq++ >> 16);
-        out->rtx = true;
-        store_u16(out->prefix, seq); /* RFC 4588 s4 */
+    *out = (struct outgoing_packet){.roc = (uint32_t)((o->next_seq - back) >> 16),
+                                    .payload = rtp_payload(&v, pkt.p)};
+    if (o->rtx_pt == 0 || o->rtx_ssrc == 0) {
+        /* To the letter: one nonce must never seal two contents. */
+        out->hdr_len = v.payload_off;
+        memcpy(out->hdr, pkt.p, v.payload_off);
+        return true;
     }
-    s->sent_at = now;
-    out->payload = bytes_of(s->payload, s->len);
+    struct rtp_header h = {.ts = v.ts,
+                           .ssrc = o->rtx_ssrc,
+                           .seq = (uint16_t)o->next_rtx_seq,
+                           .pt = o->rtx_pt,
+                           .marker = rtp_marker(&v)};
+    out->roc = (uint32_t)(o->next_rtx_seq++ >> 16);
+    out->rtx = true;
+    store_u16(out->prefix, seq); /* RFC 4588 s4 */
     write_header(o, &h, now, out);
     return true;
 }
 
 bool outgoing_report(struct outgoing *o, struct tick tick, struct rtcp_sr *sr)
 {
-    if (o->packets_n == 0 || tick.now < o->report_at)
+    if (tick.now < o->report_at || !report_tx_sr(&o->report, o->ssrc, tick, sr))
         return false;
     o->report_at = tick.now + OUTGOING_REPORT_US;
-    /* RFC 3550 s6.4.1: the RTP time that corresponds to the NTP time, not to the last packet. */
-    uint64_t since = (uint64_t)(tick.now - o->last_at) * o->clock_hz / (uint64_t)US_PER_SEC;
-    *sr = (struct rtcp_sr){
-        .ssrc = o->ssrc,
-        .ntp = rtcp_ntp_of_unix(tick.now + tick.wall_off_us),
-        .rtp_ts = o->last_ts + (uint32_t)since,
-        .packets_n = o->packets_n,
-        .octets_n = o->octets_n,
-    };
     return true;
 }

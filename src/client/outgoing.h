@@ -1,22 +1,23 @@
 /* client/outgoing.h - one stream that our client sends.
  *
- * Numbers packets, writes their headers, remembers the last ones for
- * retransmission (RFC 4588) and makes sender reports.  It seals nothing: it gives
- * header and payload, the owner seals them with its peer.  The history is
- * allocated once at outgoing_init().
+ * Numbers packets, writes their headers, repeats the last ones on request (RFC
+ * 4588) and says when a sender report is due.  It seals nothing: it gives header
+ * and payload, the owner seals them with its peer.  Counting and remembering are
+ * rtc/report's and rtc/resend's.
  */
 #ifndef CLIENT_OUTGOING_H
 #define CLIENT_OUTGOING_H
 
 #include "base/base.h"
 #include "client/section.h"
+#include "rtc/report.h"
+#include "rtc/resend.h"
 #include "wire/rtcp.h"
 
 enum {
     OUTGOING_PAYLOAD_MAX = 1200,
     OUTGOING_HISTORY_VIDEO = 512, /* packets, a power of two: a second of 5 Mb/s */
     OUTGOING_HISTORY_AUDIO = 64,
-    OUTGOING_RESEND_GAP_US = 100 * 1000, /* the same packet not again within (livekit 5.3) */
     OUTGOING_REPORT_US = 1000 * 1000,
 };
 
@@ -30,24 +31,15 @@ struct outgoing_packet {
     struct bytes payload; /* without the prefix */
 };
 
-struct outgoing_slot {
-    us_t sent_at; /* last time; 0: empty */
-    uint32_t ts;
-    uint16_t seq, len;
-    bool marker;
-    uint8_t payload[OUTGOING_PAYLOAD_MAX];
-};
-
 struct outgoing {
     uint32_t ssrc, rtx_ssrc, clock_hz;
     uint8_t pt, rtx_pt;
     char mid[SECTION_MID_MAX];
     uint64_t next_seq, next_rtx_seq; /* extended: the roll-over counter is seq >> 16 */
-    uint32_t packets_n, octets_n;    /* for sender reports */
-    uint32_t last_ts;
-    us_t last_at, report_at;
-    struct outgoing_slot *slot;
-    uint32_t slot_n; /* power of two */
+    us_t report_at;
+    struct report_tx report;
+    struct resend resend;
+    struct resend_history *history;
 };
 
 /* E_NOMEM.  `codec` is what the answer took. */

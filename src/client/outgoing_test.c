@@ -37,12 +37,12 @@ TEST(a_retransmission_has_its_own_stream_and_names_the_original)
 
     EXPECT_EQ(outgoing_make(&o, bytes_str("abc"), 5, true, 1000, &p), 0);
     uint16_t seq = (uint16_t)(o.next_seq - 1);
-    EXPECT(!outgoing_resend(&o, seq, 1000 + OUTGOING_RESEND_GAP_US - 1, &p));
-    EXPECT(outgoing_resend(&o, seq, 1000 + OUTGOING_RESEND_GAP_US, &p));
+    EXPECT(outgoing_resend(&o, seq, 2000, &p));
     EXPECT(p.rtx && load_u16(p.prefix) == seq);
     EXPECT_BYTES(p.payload, bytes_str("abc"));
     EXPECT_EQ(rtp_parse(&v, bytes_of(p.hdr, p.hdr_len), NULL), 0);
     EXPECT(v.ssrc == 12 && v.pt == 97 && v.ts == 5 && rtp_marker(&v));
+    EXPECT(!outgoing_resend(&o, seq, 3000, &p)); /* asked again too soon */
     EXPECT(!outgoing_resend(&o, (uint16_t)(seq + 1), US_PER_SEC, &p));
     outgoing_fini(&o);
 }
@@ -54,9 +54,12 @@ TEST(without_rtx_the_packet_itself_goes_again_under_its_old_roll_over)
 
     o.next_seq = 65535;
     EXPECT_EQ(outgoing_make(&o, bytes_str("x"), 5, true, 1, &p), 0);
+    struct outgoing_packet first = p;
     EXPECT_EQ(outgoing_make(&o, bytes_str("y"), 6, true, 1, &p), 0);
     EXPECT(outgoing_resend(&o, 65535, US_PER_SEC, &p));
     EXPECT(!p.rtx);
+    EXPECT_BYTES(bytes_of(p.hdr, p.hdr_len), bytes_of(first.hdr, first.hdr_len));
+    EXPECT_BYTES(p.payload, bytes_str("x"));
     EXPECT_EQ(p.roc, 0);
     outgoing_fini(&o);
 }
