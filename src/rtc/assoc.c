@@ -22,9 +22,9 @@ enum {
     RTO_INITIAL_MS = 500,
     RTO_MAX_MS = 3000, /* after a silence the next try is at most this far away */
     SACK_DELAY_MS = 50,
-    ATTEMPTS_MAX = 40,      /* about 115 s: ICE gives up long before */
-    HEADER_BYTES = 12,      /* SCTP common header */
-    FINISH_TRIES = 1000000, /* a second or two at most: that thread may wait for a core */
+    ATTEMPTS_MAX = 40,     /* about 115 s: ICE gives up long before */
+    HEADER_BYTES = 12,     /* SCTP common header */
+    FINISH_TRIES = 200000, /* a second or two at most: that thread may wait for a core */
 };
 
 /* RFC 8831 s8: payload protocol identifiers */
@@ -91,7 +91,7 @@ struct assoc {
 
 /* usrsctp is one per process, and so is what drives it. */
 static struct {
-    bool ready;
+    bool ready, library_up; /* library_up outlives ready when usrsctp would not end */
     uint64_t next_id;
     uint32_t live_n;
     us_t ticked_at, busy_until, linger_until;
@@ -198,11 +198,12 @@ static void set_defaults(void)
 int assoc_pool_init(void)
 {
     assert(!pool.ready);
-    usrsctp_init_nothreads(0, packet_ready, NULL);
+    if (!pool.library_up)
+        usrsctp_init_nothreads(0, packet_ready, NULL);
     set_defaults();
     memset(&pool, 0, sizeof pool);
     map_init(&pool.by_id, 0);
-    pool.ready = true;
+    pool.ready = pool.library_up = true;
     return 0;
 }
 
@@ -210,12 +211,12 @@ void assoc_pool_fini(void)
 {
     assert(pool.ready);
     assert(pool.live_n == 0);
-    /* Closed sockets end from timers, the last of them its shutdown guard (RFC 9260 s9.2: five
-     * times RTO.Max, which is 60 s), and in an idle thread of the library's that it starts even
-     * when asked for none (it runs when an address is deregistered): let it come to its turn. */
-    for (int i = 0; i < FINISH_TRIES && usrsctp_finish() != 0; i++) {
+    /* Closed sockets end from timers and in a thread of the library's; one that does not keeps it
+     * up. */
+    for (int i = 0; i < FINISH_TRIES && pool.library_up; i++) {
         usrsctp_handle_timers(100);
         (void)sched_yield(); /* always 0 on Linux */
+        pool.library_up = usrsctp_finish() != 0;
     }
     map_fini(&pool.by_id);
     pool.ready = false;
