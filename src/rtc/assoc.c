@@ -211,8 +211,7 @@ void assoc_pool_fini(void)
 {
     assert(pool.ready);
     assert(pool.live_n == 0);
-    /* Closed sockets end from timers and in a thread of the library's; one that does not keeps it
-     * up. */
+    /* Closed sockets end from timers and in a thread of the library's; else it stays up. */
     for (int i = 0; i < FINISH_TRIES && pool.library_up; i++) {
         usrsctp_handle_timers(100);
         (void)sched_yield(); /* always 0 on Linux */
