@@ -7,8 +7,8 @@
  * input and datagrams to the control port: every setting of netem_parse() with its value
  * ("loss 5", "delay 50", "rate 300"), "up loss 5" or "down loss 5" for one direction,
  * "silence MS", "rebind" (UDP goes on from new source ports), "cut" (closes TCP
- * connections), "stats", "quit".  A command from the control port is answered "ok" or
- * "error".  Ends with standard input, unless --stay is given.
+ * connections), "stats", "quit".  A command is answered where it came from, by "ok", "error" or
+ * what was asked for.  Ends with standard input, unless --stay is given.
  *
  * TCP is delayed and silenced, never lost or reordered.
  */
@@ -27,7 +27,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 256, STREAMS_MAX = 64, CHUNK_MAX = 16384, CHUNKS_MAX = 4096, LINE_MAX_ = 200 };
+enum {
+    CLIENTS_MAX = 256,
+    STREAMS_MAX = 64,
+    CHUNK_MAX = 16384,
+    CHUNKS_MAX = 4096,
+    LINE_MAX_ = 200,
+    ANSWER_MAX = 512
+};
 
 enum direction { UP, DOWN };
 
@@ -85,10 +92,21 @@ static int nonblocking(int fd)
     return fd;
 }
 
+/* What is lost is lost by the dice, not by a full buffer. */
+static void large(int fd, int type)
+{
+    int bytes = 2 << 20;
+
+    if (type == SOCK_DGRAM)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes); /* or a smaller one */
+}
+
 static int bound(int type, struct sockaddr_in *at)
 {
     socklen_t len = sizeof *at;
     int fd = nonblocking(socket(AF_INET, type, 0));
+
+    large(fd, type);
 
     if (bind(fd, (struct sockaddr *)at, len) != 0 ||
         getsockname(fd, (struct sockaddr *)at, &len) != 0) {
@@ -118,6 +136,7 @@ static int upstream(const struct impair *im)
 {
     int fd = nonblocking(socket(AF_INET, SOCK_DGRAM, 0));
 
+    large(fd, SOCK_DGRAM);
     if (connect(fd, (const struct sockaddr *)&im->to, sizeof im->to) != 0)
         die("connect");
     return fd;
@@ -296,21 +315,24 @@ static bool set(struct impair *im, bool up, bool down, struct bytes name, struct
     return true;
 }
 
-static void print_stats(const struct impair *im)
+static void put_stats(const struct impair *im, char out[ANSWER_MAX])
 {
     static const char *const name[] = {"up", "down"};
+    size_t at = 0;
 
     for (int d = 0; d < 2; d++) {
         struct netem_stats st;
         netem_get_stats(im->net[d], &st);
-        printf("%s\"%s\":{\"in\":%llu,\"out\":%llu,\"lost\":%llu,\"overflowed\":%llu}%s",
-               d == 0 ? "{" : ",", name[d], (unsigned long long)st.in, (unsigned long long)st.out,
-               (unsigned long long)st.lost, (unsigned long long)st.overflowed, d == 0 ? "" : "}\n");
+        int n = snprintf(out + at, ANSWER_MAX - at,
+                         "%s\"%s\":{\"in\":%llu,\"out\":%llu,\"lost\":%llu,\"overflowed\":%llu}%s",
+                         d == 0 ? "{" : ",", name[d], (unsigned long long)st.in,
+                         (unsigned long long)st.out, (unsigned long long)st.lost,
+                         (unsigned long long)st.overflowed, d == 0 ? "" : "}");
+        at += (size_t)n;
     }
-    (void)fflush(stdout);
 }
 
-static bool command(struct impair *im, struct bytes line, us_t now)
+static bool obey(struct impair *im, struct bytes line, us_t now)
 {
     struct bytes name = word(&line);
     bool up = !bytes_eq_str(name, "down"), down = !bytes_eq_str(name, "up");
@@ -329,8 +351,6 @@ static bool command(struct impair *im, struct bytes line, us_t now)
     }
     if (bytes_eq_str(name, "rebind"))
         return rebind(im), true;
-    if (bytes_eq_str(name, "stats"))
-        return print_stats(im), true;
     if (bytes_eq_str(name, "quit"))
         return im->quit = true;
     if (bytes_eq_str(name, "cut")) {
@@ -341,9 +361,19 @@ static bool command(struct impair *im, struct bytes line, us_t now)
     return set(im, up, down, name, value);
 }
 
+static void command(struct impair *im, struct bytes line, us_t now, char answer[ANSWER_MAX])
+{
+    struct bytes rest = line;
+
+    if (bytes_eq_str(word(&rest), "stats"))
+        put_stats(im, answer);
+    else
+        (void)snprintf(answer, ANSWER_MAX, "%s", obey(im, line, now) ? "ok" : "error");
+}
+
 static void read_input(struct impair *im, us_t now)
 {
-    char buf[1024];
+    char buf[1024], answer[ANSWER_MAX];
     ssize_t n = read(STDIN_FILENO, buf, sizeof buf);
 
     if (n <= 0) {
@@ -357,15 +387,16 @@ static void read_input(struct impair *im, us_t now)
                 im->line[im->line_n++] = buf[i];
             continue;
         }
-        if (im->line_n > 0 && !command(im, bytes_of(im->line, im->line_n), now))
-            fprintf(stderr, "impair: not understood: %.*s\n", (int)im->line_n, im->line);
+        command(im, bytes_of(im->line, im->line_n), now, answer);
+        printf("%s\n", answer);
+        (void)fflush(stdout);
         im->line_n = 0;
     }
 }
 
 static void read_control(struct impair *im, us_t now)
 {
-    char buf[LINE_MAX_];
+    char buf[LINE_MAX_], answer[ANSWER_MAX];
     struct sockaddr_in from;
     socklen_t len = sizeof from;
     ssize_t n = recvfrom(im->control, buf, sizeof buf, 0, (struct sockaddr *)&from, &len);
@@ -374,7 +405,7 @@ static void read_control(struct impair *im, us_t now)
         return;
     if (buf[n - 1] == '\n')
         n--;
-    const char *answer = command(im, bytes_of(buf, (size_t)n), now) ? "ok" : "error";
+    command(im, bytes_of(buf, (size_t)n), now, answer);
     (void)!sendto(im->control, answer, strlen(answer), 0, (struct sockaddr *)&from, len);
 }
 

@@ -1,23 +1,23 @@
 /* Bad days: the WebSocket is cut, the media path changes, goes silent or loses packets. */
 import { assert, gathering, hears, newRoom, NodePerson, pageA, pageB, Person, rtcnode, sees, server, sleep, test, until } from '../lib/kit.mjs';
+import { startImpair } from '../lib/impair.mjs';
 import { mediaAddr } from '../lib/netns.mjs';
 import { startProxy } from '../lib/proxy.mjs';
-import { startRelay } from '../lib/relay.mjs';
 import { freeUdp, ORIGINAL, startServer } from '../lib/server.mjs';
 
 const LOSS_SECONDS = Number(process.env.LOSS_SECONDS ?? 60);
 
-/* A server whose media goes through a relay.  The original can announce another address only. */
-async function behindRelay(addr) {
+/* A server whose media goes through tests/impair.  The original can announce another address only. */
+async function behindImpair(addr) {
     const udp = await freeUdp();
     const port = ORIGINAL ? udp : await freeUdp();
     const srv = await startServer({ udp, announce: `${addr}:${port}` });
-    const relay = await startRelay({ addr, port, to: { addr: mediaAddr(), port: srv.udp } });
+    const net = await startImpair({ addr, port, to: { addr: mediaAddr(), port: srv.udp } });
     return {
         srv,
-        relay,
+        net,
         end: async () => {
-            relay.close();
+            await net.close();
             const code = await srv.stop();
             assert.equal(code, 0, `the server ended with ${code}: ${srv.log().slice(-3000)}`);
         },
@@ -124,20 +124,20 @@ test('the same identity joins twice: the first is told and leaves', async () => 
     });
 });
 
-async function oneRelayed(addr, names, f) {
-    const { srv, relay, end } = await behindRelay(addr);
+async function impaired(addr, names, f) {
+    const { srv, net, end } = await behindImpair(addr);
     const a = new Person(await pageA(), names[0], 21);
     const b = new Person(await pageB(), names[1], 22);
     try {
         await gathering([a, b], async () => {
-            await a.join(newRoom('relay'), { ws: srv.ws });
+            await a.join(newRoom('impair'), { ws: srv.ws });
             await b.join(a.room, { ws: srv.ws, single: false });
             await a.video({ w: 320, h: 180 });
             await a.audio();
             await sees(b, a);
             await hears(b, a);
-            assert.ok(relay.down > 50, 'media goes through the relay');
-            await f({ a, b, relay, srv });
+            assert.ok((await net.stats()).down.out > 50, 'media goes through the bad network');
+            await f({ a, b, net, srv });
         });
     } finally {
         await end();
@@ -145,21 +145,21 @@ async function oneRelayed(addr, names, f) {
 }
 
 test('the media path is silent for 8 s, changes, and is silent for 20 s', async () => {
-    const one = oneRelayed('127.0.0.2', ['s8a', 's8b'], async ({ a, b, relay }) => {
+    const one = impaired('127.0.0.2', ['s8a', 's8b'], async ({ a, b, net }) => {
         const { sid } = await sees(b, a);
-        relay.silent(true);
+        await net.command('silence 3600000');
         await sleep(8000);
-        relay.silent(false);
+        await net.command('silence 0');
         const t = Date.now();
         await sees(b, a, 5000);
         const ms = Date.now() - t;
         assert.ok(ms < 1500, `8 s of silence: pictures again after ${ms} ms`);
         assert.equal((await sees(b, a)).sid, sid, 'without publishing again');
     });
-    const two = oneRelayed('127.0.0.3', ['pca', 'pcb'], async ({ a, b, relay }) => {
+    const two = impaired('127.0.0.3', ['pca', 'pcb'], async ({ a, b, net }) => {
         const { sid } = await sees(b, a);
         await b.call('resetGap');
-        relay.change_path();
+        await net.command('rebind');
         await sleep(1000);
         const t = Date.now();
         await sees(b, a, 8000);
@@ -168,10 +168,10 @@ test('the media path is silent for 8 s, changes, and is silent for 20 s', async 
         assert.ok(ORIGINAL || gap < 1500, `the path changed: ${gap} ms without a picture, ${Date.now() - t} ms`);
         await hears(b, a);
     });
-    const three = oneRelayed('127.0.0.4', ['s20a', 's20b'], async ({ a, b, relay }) => {
-        relay.silent(true);
+    const three = impaired('127.0.0.4', ['s20a', 's20b'], async ({ a, b, net }) => {
+        await net.command('silence 3600000');
         await sleep(20000);
-        relay.silent(false);
+        await net.command('silence 0');
         /* the original takes longer than sluice is asked to */
         const ms = ORIGINAL ? 40000 : 10000;
         const t = Date.now();
@@ -189,11 +189,12 @@ test('the media path is silent for 8 s, changes, and is silent for 20 s', async 
 });
 
 test(`5 % loss each way: no freeze over 1 s in ${LOSS_SECONDS} s`, async () => {
-    await oneRelayed('127.0.0.5', ['lossa', 'lossb'], async ({ a, b, relay }) => {
+    await impaired('127.0.0.5', ['lossa', 'lossb'], async ({ a, b, net }) => {
         await sleep(1500);
-        relay.loss = 0.05;
+        await net.command('loss 5');
         const gap = await freezes(b, LOSS_SECONDS * 1000);
-        assert.ok(relay.lost > LOSS_SECONDS, `${relay.lost} packets were lost`);
+        const { up, down } = await net.stats();
+        for (const d of [up, down]) assert.ok(d.lost > LOSS_SECONDS, `${up.lost} and ${down.lost} packets were lost`);
         assert.ok(gap < 1000, `the longest freeze: ${gap} ms`);
         await sees(b, a);
         await hears(b, a);
