@@ -28,10 +28,10 @@ enum {
     INGRESS_TEXT_MAX = 256,          /* bytes of a name or an identity */
     INGRESS_METADATA_MAX = 64 << 10, /* bytes of a participant's metadata */
     INGRESS_URL_MAX = 2048,
-    INGRESS_ERROR_MAX = 512,         /* bytes of a state's error; longer ones are cut */
-    INGRESS_BYTES_MAX = 512 << 10,   /* one ingress in memory */
-    INGRESS_OPS_MAX = 4096,          /* writes under way; beyond: resource_exhausted */
-    INGRESS_CHANNEL_DEFAULT = 77,    /* Lightspeed's */
+    INGRESS_ERROR_MAX = 512,       /* bytes of a state's error; longer ones are cut */
+    INGRESS_BYTES_MAX = 512 << 10, /* one ingress in memory */
+    INGRESS_OPS_MAX = 4096,        /* writes under way; beyond: resource_exhausted */
+    INGRESS_CHANNEL_DEFAULT = 77,  /* Lightspeed's */
     INGRESS_CHANNEL_FIRST = 78,
     INGRESS_TOKEN_TTL_S = 24 * 3600,
 };

@@ -17,22 +17,22 @@
 enum {
     LOCAL_VERSION = 1,
     LOCAL_FRAME_MAX = BUS_MESSAGE_MAX + BUS_CHANNEL_MAX + 16,
-    LOCAL_CLIENTS_MAX = 64,                   /* chosen: an ingress, an egress, their jobs */
-    LOCAL_SUBSCRIPTIONS_MAX = 4096,           /* of one client */
-    LOCAL_CHANNELS_MAX = 16384,               /* of all */
-    LOCAL_QUEUE_BYTES_MAX = 8 << 20,          /* waiting for one client; beyond: closed */
-    LOCAL_KEYS_MAX = 16384,                   /* of BUS_SET_NX alive; beyond: nobody wins */
+    LOCAL_CLIENTS_MAX = 64,          /* chosen: an ingress, an egress, their jobs */
+    LOCAL_SUBSCRIPTIONS_MAX = 4096,  /* of one client */
+    LOCAL_CHANNELS_MAX = 16384,      /* of all */
+    LOCAL_QUEUE_BYTES_MAX = 8 << 20, /* waiting for one client; beyond: closed */
+    LOCAL_KEYS_MAX = 16384,          /* of BUS_SET_NX alive; beyond: nobody wins */
 };
 
 /* ---- one end of a stream ---- */
 
 /* A client's end.  Bytes in, news out; operations in, bytes out. */
 struct local_line {
-    struct str in;   /* what has arrived of the frame under way */
-    struct str out;  /* what is to be written */
+    struct str in;     /* what has arrived of the frame under way */
+    struct str out;    /* what is to be written */
     size_t read, lent; /* of `in` consumed; of `out` given to the owner */
-    bool greeted;    /* the other end's version came and is ours */
-    int failed;      /* negative: the line is dead */
+    bool greeted;      /* the other end's version came and is ours */
+    int failed;        /* negative: the line is dead */
     char name[BUS_CHANNEL_MAX];
 };
 

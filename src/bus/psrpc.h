@@ -17,17 +17,17 @@
 #include "wire/pb.h"
 
 enum {
-    PSRPC_REQUESTS_MAX = 1024,              /* of ours under way; beyond: refused at once */
-    PSRPC_CALLS_MAX = 1024,                 /* of others that wait for a claim or for us; beyond:
-                                               not answered, the caller finds another server */
-    PSRPC_SERVED_MAX = 4096,                /* method and topic pairs that we serve */
-    PSRPC_OUTPUT_BYTES_MAX = 16 << 20,      /* waiting operations; beyond: publishing fails */
-    PSRPC_TOPIC_MAX = 128,                  /* bytes */
-    PSRPC_ERROR_TEXT_MAX = 512,             /* longer texts are cut */
-    PSRPC_ID_MAX = 20,                      /* "REQ_" and 12 characters */
-    PSRPC_TIMEOUT_US = 3 * 1000 * 1000,     /* the original's defaults */
-    PSRPC_AFFINITY_US = 1 * 1000 * 1000,    /* how long claims are collected */
-    PSRPC_SHORT_CIRCUIT_US = 200 * 1000,    /* after the first acceptable claim */
+    PSRPC_REQUESTS_MAX = 1024,           /* of ours under way; beyond: refused at once */
+    PSRPC_CALLS_MAX = 1024,              /* of others that wait for a claim or for us; beyond:
+                                            not answered, the caller finds another server */
+    PSRPC_SERVED_MAX = 4096,             /* method and topic pairs that we serve */
+    PSRPC_OUTPUT_BYTES_MAX = 16 << 20,   /* waiting operations; beyond: publishing fails */
+    PSRPC_TOPIC_MAX = 128,               /* bytes */
+    PSRPC_ERROR_TEXT_MAX = 512,          /* longer texts are cut */
+    PSRPC_ID_MAX = 20,                   /* "REQ_" and 12 characters */
+    PSRPC_TIMEOUT_US = 3 * 1000 * 1000,  /* the original's defaults */
+    PSRPC_AFFINITY_US = 1 * 1000 * 1000, /* how long claims are collected */
+    PSRPC_SHORT_CIRCUIT_US = 200 * 1000, /* after the first acceptable claim */
     PSRPC_QUEUE_TTL_MS = 5000,
 };
 

@@ -11,10 +11,10 @@
 
 enum {
     STORE_ERROR_MAX = 256,
-    STORE_KIND_MAX = 32,          /* bytes of a kind with its NUL */
-    STORE_ID_MAX = 256,           /* bytes of an id with its NUL */
-    STORE_BODY_MAX = 1 << 20,     /* bytes of a body; beyond: E_TOO_LARGE */
-    STORE_BUSY_MS = 2000,         /* wait for whoever looks into the file meanwhile */
+    STORE_KIND_MAX = 32,      /* bytes of a kind with its NUL */
+    STORE_ID_MAX = 256,       /* bytes of an id with its NUL */
+    STORE_BODY_MAX = 1 << 20, /* bytes of a body; beyond: E_TOO_LARGE */
+    STORE_BUSY_MS = 2000,     /* wait for whoever looks into the file meanwhile */
 };
 
 /* A wish of whoever keeps records. */
@@ -34,8 +34,8 @@ void store_free(struct store *s);
 
 /* Walks the records of a kind by id: start with first = true; false at the end.  Spans are valid
  * until the next call.  *err gets 0, or why the walk ended early. */
-bool store_next(struct store *s, const char *kind, bool first, struct bytes *id,
-                struct bytes *body, int *err);
+bool store_next(struct store *s, const char *kind, bool first, struct bytes *id, struct bytes *body,
+                int *err);
 
 /* Everything between begin and commit, or nothing.  Negative: nothing holds, and rolled back. */
 MUST_CHECK int store_begin(struct store *s);
