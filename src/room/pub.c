@@ -295,6 +295,7 @@ static void fill_track_open(const struct pub *p, peer_id peer, struct cmd *c)
     o->video = p->video;
     o->muted = p->info->muted;
     o->svc = p->svc;
+    o->gop = p->member->kind == LIVEKIT__PARTICIPANT_INFO__KIND__INGRESS;
     memcpy(o->mid, p->mid, sizeof o->mid);
     o->ext = p->ext;
     o->codec_n = p->codec_n;

@@ -100,6 +100,7 @@ struct cmd_track_open {
     track_id home;
     bool video, muted;
     bool svc; /* several spatial layers inside one stream (VP9/AV1) */
+    bool gop; /* keep the newest group of pictures for newcomers (sfu/gop.h) */
     char mid[CMD_MID_MAX];
     struct rtp_ext_ids ext; /* as the publisher's section negotiated them */
     uint8_t codec_n, layer_n;

@@ -74,7 +74,7 @@ static void resend_one(struct shard *s, struct sub *b, uint16_t seq)
     const struct cmd_pt_map *pt = sub_pt(b, p->rtp.pt);
     if (pt == NULL || !sub_may_repeat(b, pt) || !resend_asked(&b->resend, seq, s->tick.now))
         return;
-    e.ts = p->rtp.ts + e.seg->ts_off;
+    e.ts = sub_ts(b, p, e.seg);
     e.marker = rtp_marker(&p->rtp);
     if (sub_emit(b, p, &e, true, s->tick.now, &s->tx) > 0)
         plane_count(s, SHARD_TX_RTX);

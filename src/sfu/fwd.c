@@ -22,6 +22,7 @@ void fwd_init(struct fwd *f, struct sub *sub, struct link *link, struct rng *rng
 void fwd_pause(struct fwd *f)
 {
     f->flags |= FWD_PAUSED;
+    f->flags &= (uint8_t)~FWD_CATCH_UP;
     if (f->now.layer == LAYER_NONE)
         return;
     seqmap_push(&f->sub->older, &f->now, f->next);
@@ -76,8 +77,10 @@ static void join_vp8(struct fwd *f, const struct pkt *p)
     f->now.keyidx_off = (uint8_t)((f->sub->last_keyidx + 1 - d.keyidx) & 0x1f);
 }
 
-/* Join another layer's numbering to the last number sent.  Cold. */
-static void fwd_switch(struct fwd *f, const struct pkt *p, const struct fwd_source *src)
+/* Join another layer's numbering to the last number sent; `clock` is the packet whose time goes on
+ * from there, p itself unless it is older.  Cold. */
+static void fwd_switch(struct fwd *f, const struct pkt *p, const struct pkt *clock,
+                       const struct fwd_source *src)
 {
     uint64_t out = fwd_last_out(f) + 1;
     uint8_t from_layer = f->now.layer;
@@ -87,7 +90,7 @@ static void fwd_switch(struct fwd *f, const struct pkt *p, const struct fwd_sour
     else if (f->sub->older.put_n > 0) /* after a pause: what came before it */
         from_layer = f->sub->older.seg[(f->sub->older.put_n - 1) % SEQMAP_MAX].layer;
     if (f->sub->sent)
-        f->now.ts_off = join_ts(f, p, src, from_layer) - p->rtp.ts;
+        f->now.ts_off = join_ts(f, clock, src, from_layer) - clock->rtp.ts;
     else
         f->now.ts_off = 0;
     join_vp8(f, p);
@@ -142,14 +145,21 @@ static void note_sent(struct fwd *f, const struct pkt *p, const struct sub_emit 
     }
 }
 
-bool fwd_admit(struct fwd *f, const struct pkt *p, const struct fwd_source *src, struct sub_emit *e)
+/* Cold: only of those who came in the middle, and not for long. */
+static uint32_t squeezed(struct fwd *f, const struct pkt *p, const struct seqmap_seg *seg)
 {
-    if (f->flags & FWD_PAUSED)
-        return false;
+    if (p->seq > f->sub->squeeze.until + REPLAY_VIDEO)
+        f->flags &= (uint8_t)~FWD_SQUEEZED;
+    return sub_ts(f->sub, p, seg);
+}
+
+static inline bool admit(struct fwd *f, const struct pkt *p, const struct fwd_source *src,
+                         struct sub_emit *e)
+{
     if (p->layer != f->now.layer) {
         if (!fwd_may_join(f, p))
             return false;
-        fwd_switch(f, p, src);
+        fwd_switch(f, p, p, src);
     }
     bool marker = rtp_marker(&p->rtp);
     if (src->svc) {
@@ -175,9 +185,16 @@ bool fwd_admit(struct fwd *f, const struct pkt *p, const struct fwd_source *src,
         .marker = marker,
         .seg = seg,
     };
+    if (f->flags & FWD_SQUEEZED)
+        e->ts = squeezed(f, p, seg);
     if (p->seq >= f->next)
         note_sent(f, p, e);
     return true;
+}
+
+bool fwd_admit(struct fwd *f, const struct pkt *p, const struct fwd_source *src, struct sub_emit *e)
+{
+    return !(f->flags & (FWD_PAUSED | FWD_CATCH_UP)) && admit(f, p, src, e);
 }
 
 /* The most that one forwarder can write of a batch. */
@@ -188,6 +205,21 @@ static uint32_t batch_bytes(struct pkt *const *batch, unsigned n)
     for (unsigned i = 0; i < n; i++)
         sum += batch[i]->rtp.payload_len + SUB_TEMPLATE_MAX + 2 + 16;
     return sum;
+}
+
+static inline uint32_t emit(struct sub *s, struct pkt *p, const struct sub_emit *e,
+                            struct fwd_source *src, us_t now, struct tx *tx)
+{
+    uint32_t len = sub_emit(s, p, e, false, now, tx);
+
+    if (len == 0)
+        return 0; /* shed: its number stays spent, a NACK may bring it back */
+    s->packets++;
+    s->octets += p->rtp.payload_len;
+    s->wire_bytes += len;
+    src->fresh |= !s->sent;
+    s->sent = true;
+    return len;
 }
 
 uint32_t fwd_batch(struct fwd *f, uint32_t n, struct pkt *const *batch, unsigned batch_n,
@@ -208,21 +240,49 @@ uint32_t fwd_batch(struct fwd *f, uint32_t n, struct pkt *const *batch, unsigned
             return k;
         for (unsigned i = 0; i < batch_n; i++) {
             struct pkt *p = batch[i];
-            struct sub *s = f->sub;
             struct sub_emit e;
-            if (!fwd_admit(f, p, src, &e))
-                continue;
-            uint32_t len = sub_emit(s, p, &e, false, now, tx);
-            if (len == 0)
-                continue; /* shed: its number stays spent, a NACK may bring it back */
-            s->packets++;
-            s->octets += p->rtp.payload_len;
-            s->wire_bytes += len;
-            src->fresh |= !s->sent;
-            s->sent = true;
+            if (fwd_admit(f, p, src, &e))
+                (void)emit(f->sub, p, &e, src, now, tx);
         }
     }
     return n;
+}
+
+void fwd_begin_catch_up(struct fwd *f, const struct pkt *first, const struct pkt *newest,
+                        const struct fwd_source *src)
+{
+    struct sub *s = f->sub;
+    uint8_t layer = first->layer;
+
+    fwd_switch(f, first, newest, src);
+    seqmap_clear(&s->older); /* squeezed and plain packets of one number must not be mixed up */
+    s->squeeze = (struct sub_squeeze){
+        .from = first->seq, .until = newest->seq, .ts = newest->rtp.ts, .layer = layer};
+    f->flags |= FWD_CATCH_UP | FWD_SQUEEZED;
+    uint32_t begin = sub_ts(s, first, &f->now);
+    if (s->sent && (int32_t)(begin - s->last_ts) <= 0) /* a decoder wants time to move on */
+        f->now.ts_off += s->last_ts - begin + u32_max(1, src->clock_hz / 1000);
+}
+
+bool fwd_catch_up(struct fwd *f, const struct replay *r, struct fwd_source *src, uint32_t bytes,
+                  us_t now, struct tx *tx)
+{
+    uint32_t sent = 0;
+
+    while (f->next <= r->newest && r->n > 0) {
+        struct pkt *p = replay_find(r, f->next);
+        struct sub_emit e;
+        if (p == NULL) { /* lost so far: its number is spent, a NACK may bring it back */
+            f->next++;
+            continue;
+        }
+        if (sent >= bytes || !tx_has_room(tx, 1, batch_bytes(&p, 1)))
+            return false;
+        if (admit(f, p, src, &e))
+            sent += emit(f->sub, p, &e, src, now, tx);
+    }
+    f->flags &= (uint8_t)~FWD_CATCH_UP;
+    return true;
 }
 
 bool fwd_choose(struct fwd *f, const struct fwd_source *src, us_t now)

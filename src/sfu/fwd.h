@@ -13,6 +13,7 @@
 
 #include "sfu/layer.h"
 #include "sfu/pkt.h"
+#include "sfu/replay.h"
 #include "sfu/seqmap.h"
 #include "sfu/sub.h"
 #include "sfu/tx.h"
@@ -25,8 +26,10 @@ enum {
 
 enum fwd_flag {
     FWD_PAUSED = 1,
-    FWD_ANY = 2, /* any layer up to the maximum will do to begin with */
-    FWD_VP8 = 4, /* last_pid and its fellows of the sub are valid */
+    FWD_ANY = 2,       /* any layer up to the maximum will do to begin with */
+    FWD_VP8 = 4,       /* last_pid and its fellows of the sub are valid */
+    FWD_CATCH_UP = 8,  /* served from the replay ring, not from batches */
+    FWD_SQUEEZED = 16, /* it did not long ago: packets may still be late */
 };
 
 struct fwd {
@@ -66,6 +69,14 @@ bool fwd_admit(struct fwd *f, const struct pkt *p, const struct fwd_source *src,
  * call; the price is a few cache lines and one seal. */
 uint32_t fwd_batch(struct fwd *f, uint32_t n, struct pkt *const *batch, unsigned batch_n,
                    struct fwd_source *src, us_t now, struct tx *tx);
+
+/* Begin with `first`, the start of a group of pictures, and run through it to `newest`. */
+void fwd_begin_catch_up(struct fwd *f, const struct pkt *first, const struct pkt *newest,
+                        const struct fwd_source *src);
+/* Send the next `bytes` or a little more.  True: it has caught up, batches serve it from now on.
+ * The batch that waits for fan-out must be empty. */
+bool fwd_catch_up(struct fwd *f, const struct replay *r, struct fwd_source *src, uint32_t bytes,
+                  us_t now, struct tx *tx);
 
 /* Which layer should it get?  True when it waits for a key frame of f->want now. */
 bool fwd_choose(struct fwd *f, const struct fwd_source *src, us_t now);

@@ -254,6 +254,20 @@ void plane_fanout(struct shard *s)
     }
 }
 
+void plane_catch_up(struct shard *s)
+{
+    s->catch_at = US_NEVER;
+    for (uint32_t i = 0; i < s->tracks.cap; i++) {
+        struct track *t = s->tracks.at[i];
+        if (t == NULL || !t->catching)
+            continue;
+        if (t->queued || track_catch_up(t, s->tick.now, &s->tx))
+            s->catch_at = s->tick.now + GOP_STEP_US;
+        if (t->source.fresh)
+            tell_fresh(s, t);
+    }
+}
+
 void plane_unqueue(struct shard *s, struct track *t)
 {
     for (struct track **at = &s->queue; *at != NULL; at = &(*at)->queue_next) {
@@ -291,9 +305,12 @@ static void ask_publisher(struct shard *s, struct track *t, uint8_t layer)
 
 void plane_key_frames(struct shard *s, struct track *t)
 {
+    if (t->catching)
+        s->catch_at = us_min(s->catch_at, s->tick.now);
     for (uint8_t i = 0; i < t->layer_n && t->video; i++) {
         if (!layer_pli(&t->layer[i], s->tick.now))
             continue;
+        gop_asked(&t->gop[i], s->tick.now);
         if (t->home == 0)
             ask_publisher(s, t, i);
         else if (!relay_push_wish(&s->relay, t->home, i))

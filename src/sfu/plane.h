@@ -52,6 +52,7 @@ struct shard {
     struct plane_events events;
     struct relay_queue relay;
     us_t tracks_at, trim_at;
+    us_t catch_at; /* forwarders that catch up get their next step; US_NEVER */
     uint64_t counter[SHARD_COUNTER_N];
 };
 
@@ -79,6 +80,8 @@ void plane_packet(struct shard *s, struct track *t, struct pkt *p);
 void plane_news(struct shard *s, struct track *t, unsigned news);
 /* Send what is queued while the arena has room. */
 void plane_fanout(struct shard *s);
+/* A step for the forwarders that catch up. */
+void plane_catch_up(struct shard *s);
 void plane_unqueue(struct shard *s, struct track *t);
 
 /* Ask for the key frames that are waited for, as far as the throttle lets. */

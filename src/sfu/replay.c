@@ -9,7 +9,7 @@ void replay_init(struct replay *r, uint32_t max)
     assert(max > 0);
     while (cap < max)
         cap *= 2;
-    *r = (struct replay){.mask = cap - 1, .max = max};
+    *r = (struct replay){.mask = cap - 1, .max = max, .keep = REPLAY_KEEP_NONE};
 }
 
 static void leave(struct replay *r, struct pkt_slab *slab)
@@ -41,7 +41,7 @@ void replay_expire(struct replay *r, struct pkt_slab *slab, us_t now)
 {
     while (r->n > 0) {
         const struct pkt *oldest = r->slot[r->first & r->mask];
-        if (oldest != NULL && oldest->at + REPLAY_AGE_US > now)
+        if (oldest != NULL && (oldest->at + REPLAY_AGE_US > now || r->first >= r->keep))
             return;
         leave(r, slab);
     }

@@ -16,14 +16,17 @@ enum {
     REPLAY_AGE_US = 2 * 1000 * 1000, /* chosen: a receiver has played on long before */
 };
 
+#define REPLAY_KEEP_NONE UINT64_MAX
+
 struct replay {
     struct pkt **slot; /* [mask + 1] by extended sequence number; NULL before the first packet */
     uint32_t mask, max;
     uint32_t n;             /* packets held */
     uint64_t first, newest; /* nothing is held outside first..newest */
+    uint64_t keep;          /* from here on age does not count; REPLAY_KEEP_NONE */
 };
 
-/* max: REPLAY_VIDEO or REPLAY_AUDIO. */
+/* max: REPLAY_VIDEO, REPLAY_AUDIO, or GOP_PACKETS_MAX. */
 void replay_init(struct replay *r, uint32_t max);
 void replay_fini(struct replay *r, struct pkt_slab *slab);
 

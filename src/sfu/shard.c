@@ -27,7 +27,7 @@ int shard_open(struct shard **ret, const struct shard_cfg *cfg)
     table_init(&s->subs, PLANE_SUBS_MAX);
     relay_queue_init(&s->relay);
     s->queue_end = &s->queue;
-    s->tracks_at = US_NEVER;
+    s->tracks_at = s->catch_at = US_NEVER;
     if (plane_events_init(&s->events) != 0 || tx_init(&s->tx, TX_BYTES) != 0)
         goto fail;
     err = dtls_ctx_open(&s->dtls, cfg->cert);
@@ -569,11 +569,13 @@ void shard_tick(struct shard *s, struct tick tick)
     if (tick.now >= s->tracks_at)
         tracks_round(s);
     plane_fanout(s);
+    if (tick.now >= s->catch_at)
+        plane_catch_up(s);
 }
 
 us_t shard_deadline(const struct shard *s)
 {
-    return us_min(heap_deadline(&s->due), s->tracks_at);
+    return us_min(us_min(heap_deadline(&s->due), s->tracks_at), s->catch_at);
 }
 
 struct tx *shard_tx(struct shard *s)

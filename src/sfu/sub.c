@@ -1,5 +1,7 @@
 #include "sfu/sub.h"
 
+#include "sfu/gop.h"
+
 #include "base/cursor.h"
 #include "sfu/link.h"
 #include "sfu/track.h"
@@ -251,6 +253,17 @@ uint32_t sub_emit(struct sub *s, struct pkt *p, const struct sub_emit *e, bool a
     if (n > 0)
         tx_commit(tx, &s->link->path, (uint32_t)n, s->track->video ? TX_VIDEO : TX_AUDIO);
     return (uint32_t)n;
+}
+
+uint32_t sub_ts(const struct sub *s, const struct pkt *p, const struct seqmap_seg *seg)
+{
+    const struct sub_squeeze *q = &s->squeeze;
+    uint32_t ts = p->rtp.ts;
+
+    if (p->seq >= q->from && p->seq <= q->until && p->layer == q->layer &&
+        (int32_t)(q->ts - ts) > 0)
+        ts = q->ts - (q->ts - ts) / GOP_SQUEEZE;
+    return ts + seg->ts_off;
 }
 
 bool sub_may_repeat(const struct sub *s, const struct cmd_pt_map *pt)

@@ -39,6 +39,14 @@ struct sub_at { /* where the data of an element stands in the template; 0: not t
     uint8_t send_time, twcc, level, orientation, playout, capture, dd;
 };
 
+/* The packets with which it caught up: their time is squeezed towards the newest one's (sfu/gop.h),
+ * also when they are sent again.  All incoming numbers. */
+struct sub_squeeze {
+    uint64_t from, until; /* until 0: it never did */
+    uint32_t ts;          /* of `until` */
+    uint8_t layer;
+};
+
 struct sub {
     /* read for each packet */
     uint8_t hdr[SUB_TEMPLATE_MAX];
@@ -73,6 +81,7 @@ struct sub {
     uint32_t lost, jitter_us, rtt_us, nacks, plis; /* as the subscriber reports */
     struct resend resend;
     struct seqmap older;
+    struct sub_squeeze squeeze;
 };
 
 /* What becomes of one packet. */
@@ -98,6 +107,9 @@ static inline bool sub_has_rtx(const struct sub *s, const struct cmd_pt_map *pt)
 /* Can this payload be sent again at all?  Without RTX only when the header would be the same to the
  * last bit: two different packets under one number would give away the key's authentication. */
 bool sub_may_repeat(const struct sub *s, const struct cmd_pt_map *pt);
+
+/* The time stamp under which p goes out in a stretch. */
+uint32_t sub_ts(const struct sub *s, const struct pkt *p, const struct seqmap_seg *seg);
 
 /* Seal p into the arena.  again: as a retransmission (on the RTX ssrc when there is one).  Bytes,
  * or 0 when it was shed.  The packet is patched during the call and whole again after it.

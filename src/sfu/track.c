@@ -23,6 +23,8 @@ int track_open(struct track **ret, const struct cmd_track_open *c, us_t now)
     for (uint8_t i = 0; i < t->layer_n; i++) {
         layer_init(&t->layer[i], t->layer_n == 1 ? LAYER_LONE : i == 0 ? LAYER_LOW : LAYER_HIGH);
         replay_init(&t->replay[i], t->video ? REPLAY_VIDEO : REPLAY_AUDIO);
+        gop_init(&t->gop[i], c->gop && t->video && !t->svc, !c->codec[0].pli && !c->codec[0].fir,
+                 &t->replay[i]);
         memcpy(t->rid[i], c->layer[i].rid, sizeof t->rid[i] - 1);
     }
     speaker_init(&t->speaker);
@@ -115,8 +117,10 @@ unsigned track_receive(struct track *t, struct pkt_slab *slab, struct pkt *p, bo
 
     if (layer_observe(l, p->len, p->at))
         news |= TRACK_NEWS_LIVE << p->layer;
-    if ((p->flags & PKT_KEY) && t->video)
+    if ((p->flags & PKT_KEY) && t->video) {
         key_frame(l, p);
+        gop_key(&t->gop[p->layer], &t->replay[p->layer], p);
+    }
     t->live_codec = p->codec;
     if (!t->video)
         news |= hear(t, p);
@@ -183,10 +187,42 @@ void track_mute(struct track *t, bool muted)
     }
 }
 
+/* Can the group of pictures that is kept begin it?  A change of layer waits for a key frame: who
+ * sees pictures must not see old ones again. */
+static bool begin_from_gop(struct track *t, struct fwd *f, us_t now)
+{
+    if (f->now.layer != LAYER_NONE)
+        return false;
+    const struct replay *r = &t->replay[f->want];
+    const struct pkt *first = gop_serve(&t->gop[f->want], r, f->sub->attached_at, now);
+    const struct pkt *newest = first != NULL ? replay_find(r, r->newest) : NULL;
+    if (newest == NULL || newest == first)
+        return false;
+    fwd_begin_catch_up(f, first, newest, &t->source);
+    t->catching = true;
+    return true;
+}
+
 void track_choose(struct track *t, struct fwd *f, us_t now)
 {
-    if (fwd_choose(f, &t->source, now) && f->want < t->layer_n && !t->muted)
+    if (!fwd_choose(f, &t->source, now) || f->want >= t->layer_n || t->muted)
+        return;
+    if (!begin_from_gop(t, f, now))
         t->layer[f->want].pli_wanted = true;
+}
+
+bool track_catch_up(struct track *t, us_t now, struct tx *tx)
+{
+    assert(t->batch_n == 0);
+    t->catching = false;
+    for (uint32_t i = 0; i < t->fwd_n; i++) {
+        struct fwd *f = &t->fwd[i];
+        if (!(f->flags & FWD_CATCH_UP))
+            continue;
+        uint32_t bytes = gop_step_bytes(t->layer[f->now.layer].bps);
+        t->catching |= !fwd_catch_up(f, &t->replay[f->now.layer], &t->source, bytes, now, tx);
+    }
+    return t->catching;
 }
 
 unsigned track_tick(struct track *t, struct pkt_slab *slab, us_t now)
@@ -196,6 +232,7 @@ unsigned track_tick(struct track *t, struct pkt_slab *slab, us_t now)
     for (uint8_t i = 0; i < t->layer_n; i++) {
         if (layer_tick(&t->layer[i], now))
             news |= TRACK_NEWS_LIVE << i;
+        gop_tick(&t->gop[i], &t->replay[i], now);
         replay_expire(&t->replay[i], slab, now);
     }
     if (speaker_tick(&t->speaker, now))

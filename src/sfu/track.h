@@ -8,6 +8,7 @@
 #define SFU_TRACK_H
 
 #include "sfu/fwd.h"
+#include "sfu/gop.h"
 #include "sfu/layer.h"
 #include "sfu/replay.h"
 #include "sfu/rx.h"
@@ -34,6 +35,7 @@ struct track {
     struct track *link_next, **link_back;
     struct track *queue_next; /* while a batch waits for fan-out */
     bool queued, video, muted, svc, gone;
+    bool catching; /* some forwarder catches up, or did a moment ago */
     char mid[CMD_MID_MAX];
     char rid[CMD_LAYERS_MAX][CMD_MID_MAX];
     uint8_t codec_n, codec_at, layer_n, mirror_n;
@@ -49,6 +51,7 @@ struct track {
     struct layer layer[CMD_LAYERS_MAX];
     struct rx rx[CMD_LAYERS_MAX];
     struct replay replay[CMD_LAYERS_MAX];
+    struct gop gop[CMD_LAYERS_MAX];
     struct speaker speaker;
     uint32_t audio_ts; /* of the last packet, for its duration */
     uint8_t live_codec;
@@ -82,6 +85,10 @@ static inline struct fwd *track_fwd(const struct track *t, const struct sub *s)
 {
     return &t->fwd[s->fwd_at];
 }
+
+/* Serve the forwarders that catch up (sfu/gop.h) another step.  The batch must be empty: what is
+ * in it would go out twice.  False: none is left. */
+bool track_catch_up(struct track *t, us_t now, struct tx *tx);
 
 /* While muted nothing is forwarded, whatever arrives. */
 void track_mute(struct track *t, bool muted);
