@@ -5,7 +5,7 @@
 #include <openssl/evp.h>
 
 /* RFC 2104: both digests have blocks of 64 bytes. */
-enum { BLOCK_BYTES = 64 };
+enum { BLOCK_BYTES_MAX = 128 };
 
 static const EVP_MD *md_of(enum hash_alg alg)
 {
@@ -48,10 +48,16 @@ void hash_sha256(struct bytes in, uint8_t out[HASH_SHA256_BYTES])
     memcpy(out, full, HASH_SHA256_BYTES);
 }
 
-static void digest_pass(EVP_MD_CTX *c, enum hash_alg alg, const uint8_t pad[BLOCK_BYTES],
+/* FIPS 180-4: the block of the two long ones is 1024 bits. */
+static size_t block_bytes(enum hash_alg alg)
+{
+    return alg == HASH_SHA384 || alg == HASH_SHA512 ? BLOCK_BYTES_MAX : BLOCK_BYTES_MAX / 2;
+}
+
+static void digest_pass(EVP_MD_CTX *c, enum hash_alg alg, const uint8_t pad[BLOCK_BYTES_MAX],
                         const struct bytes *part, size_t n)
 {
-    int ok = EVP_DigestInit_ex(c, md_of(alg), NULL) && EVP_DigestUpdate(c, pad, BLOCK_BYTES);
+    int ok = EVP_DigestInit_ex(c, md_of(alg), NULL) && EVP_DigestUpdate(c, pad, block_bytes(alg));
 
     for (size_t i = 0; i < n; i++)
         ok = ok && EVP_DigestUpdate(c, part[i].p, part[i].len);
@@ -63,13 +69,13 @@ static void digest_pass(EVP_MD_CTX *c, enum hash_alg alg, const uint8_t pad[BLOC
 static void hmac(enum hash_alg alg, struct bytes key, const struct bytes *part, size_t n,
                  uint8_t out[HASH_BYTES_MAX])
 {
-    uint8_t inner[BLOCK_BYTES], outer[BLOCK_BYTES], digest[HASH_BYTES_MAX] = {0};
+    uint8_t inner[BLOCK_BYTES_MAX], outer[BLOCK_BYTES_MAX], digest[HASH_BYTES_MAX] = {0};
     struct bytes middle = {.p = digest};
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     unsigned len = 0;
 
     assert(c != NULL);
-    if (key.len > BLOCK_BYTES)
+    if (key.len > block_bytes(alg))
         key = bytes_of(digest, hash_any(alg, key, digest));
     memset(inner, 0x36, sizeof inner);
     memset(outer, 0x5c, sizeof outer);
@@ -108,6 +114,11 @@ void hash_hmac_sha256(struct bytes key, struct bytes in, uint8_t out[HASH_SHA256
 
     hmac(HASH_SHA256, key, &in, 1, full);
     memcpy(out, full, HASH_SHA256_BYTES);
+}
+
+void hash_hmac_sha512(struct bytes key, struct bytes in, uint8_t out[HASH_BYTES_MAX])
+{
+    hmac(HASH_SHA512, key, &in, 1, out);
 }
 
 void hash_hex(struct bytes in, char *out)

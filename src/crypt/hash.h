@@ -26,6 +26,7 @@ size_t hash_any(enum hash_alg alg, struct bytes in, uint8_t out[HASH_BYTES_MAX])
 
 void hash_hmac_sha1(struct bytes key, struct bytes in, uint8_t out[HASH_SHA1_BYTES]);
 void hash_hmac_sha256(struct bytes key, struct bytes in, uint8_t out[HASH_SHA256_BYTES]);
+void hash_hmac_sha512(struct bytes key, struct bytes in, uint8_t out[HASH_BYTES_MAX]);
 
 /* Over the concatenation of n parts, so that STUN can patch its length field
  * without a copy of the message. */

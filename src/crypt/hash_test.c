@@ -74,3 +74,15 @@ TEST(hex_is_lower_case)
     hash_hex(test_hex("00ff1aB0"), out);
     EXPECT_STR(out, "00ff1ab0");
 }
+
+/* RFC 4231 s4.3 */
+TEST(hmac_sha512_of_rfc_4231)
+{
+    uint8_t out[HASH_BYTES_MAX];
+
+    hash_hmac_sha512(bytes_str("Jefe"), bytes_str("what do ya want for nothing?"), out);
+    EXPECT_BYTES(
+        bytes_of(out, sizeof out),
+        test_hex("164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c0"
+                 "5a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"));
+}
