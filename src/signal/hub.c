@@ -53,6 +53,8 @@ void hub_free(struct hub *hub)
     while ((r = any_room(hub)) != NULL)
         hub_delete_room(hub, r, LIVEKIT__DISCONNECT_REASON__SERVER_SHUTDOWN);
     reap(hub);
+    while (voice_ready(&hub->voices) != NULL)
+        ; /* they are the adapters' and may outlive the list */
     house_fini(&hub->house);
     rpc_fini(hub);
     outbox_fini(&hub->out);
@@ -118,6 +120,37 @@ void hub_closed(struct hub *hub, uint64_t conn)
 
     if (s != NULL)
         session_lost(s);
+}
+
+/* ---- sessions with a voice ---- */
+
+uint64_t hub_voice_conn(struct hub *hub)
+{
+    return VOICE_CONN | ++hub->voice_n;
+}
+
+struct session *hub_session(const struct hub *hub, uint64_t conn)
+{
+    return map_find_u64(&hub->by_conn, conn);
+}
+
+bool hub_request(struct hub *hub, uint64_t conn, const Livekit__SignalRequest *r)
+{
+    struct session *s = hub_session(hub, conn);
+
+    if (s == NULL || s->ended)
+        return false;
+    hub->messages++;
+    request_apply(s, r);
+    return true;
+}
+
+void hub_hang_up(struct hub *hub, uint64_t conn, Livekit__DisconnectReason reason)
+{
+    struct session *s = hub_session(hub, conn);
+
+    if (s != NULL)
+        session_drop(s, reason);
 }
 
 /* ---- events of the shards ---- */

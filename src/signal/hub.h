@@ -50,6 +50,8 @@ struct hub {
     struct map by_conn;
     struct outbox out;
     struct session *ended;
+    struct voice_list voices; /* with something new */
+    uint64_t voice_n;         /* made so far */
     char node_id[ROOM_SID_MAX];
     bool shutdown;
     uint32_t session_n;
@@ -65,6 +67,17 @@ void hub_time(struct hub *hub, struct tick tick);
 
 void hub_message(struct hub *hub, uint64_t conn, bool text, struct bytes data);
 void hub_closed(struct hub *hub, uint64_t conn);
+
+/* ---- sessions with a voice ---- */
+/* The number of the next: for session_cfg.conn. */
+uint64_t hub_voice_conn(struct hub *hub);
+/* The session behind a number; NULL when it has ended. */
+struct session *hub_session(const struct hub *hub, uint64_t conn);
+/* What the adapter says for its participant.  False: the session has ended. */
+bool hub_request(struct hub *hub, uint64_t conn, const Livekit__SignalRequest *r);
+/* The participant leaves; the voice is free from here on. */
+void hub_hang_up(struct hub *hub, uint64_t conn, Livekit__DisconnectReason reason);
+
 void hub_event(struct hub *hub, const struct evt *ev);
 void hub_tick(struct hub *hub);
 us_t hub_deadline(const struct hub *hub);

@@ -89,6 +89,8 @@ static bool is_ours(const struct mline_ctx *ctx, enum codec c, uint32_t profile,
             return false;
         if ((profile & 0xff) == H264_HIGH)
             return recv && profile >> 8 == 1;
+        if ((profile & 0xff) == H264_MAIN)
+            return recv && ctx->broad;
         return (profile & 0xff) == H264_BASELINE && profile >> 8 <= 1;
     default:
         return false;
@@ -606,12 +608,13 @@ int mline_answer_send(const struct mline_ctx *ctx, struct sdp_media *out,
     return err != 0 ? err : put_msid(ctx, out, s);
 }
 
-int mline_idle(const struct mline_ctx *ctx, struct sdp_media *out, const struct sdp_media *offer)
+static int put_all_shared(const struct mline_ctx *ctx, struct sdp_media *out,
+                          const struct sdp_media *offer, struct rtp_ext_ids *ids)
 {
     struct shared s[OFFERED_MAX];
     uint32_t n = find_shared(ctx, offer, false, s);
-    struct rtp_ext_ids ids = {{0}};
 
+    *ids = (struct rtp_ext_ids){{0}};
     out->dir = SDP_INACTIVE;
     for (uint32_t i = 0; i < n; i++)
         if (put_codec(ctx, out, &s[i], s[i].sdp->fmtp,
@@ -622,7 +625,32 @@ int mline_idle(const struct mline_ctx *ctx, struct sdp_media *out, const struct 
         out->port = 0;
         return 0;
     }
-    return put_send_exts(ctx, out, offer, &ids);
+    return put_send_exts(ctx, out, offer, ids);
+}
+
+int mline_idle(const struct mline_ctx *ctx, struct sdp_media *out, const struct sdp_media *offer)
+{
+    struct rtp_ext_ids ids;
+
+    return put_all_shared(ctx, out, offer, &ids);
+}
+
+/* The other side learns the ssrc from what comes (RFC 8843 s9.2), so that it may change. */
+static int stand(const struct mline_ctx *ctx, struct sdp_media *out)
+{
+    const char *track = arena_printf(ctx->sdp->arena, "%s-%s", ctx->stream,
+                                     out->kind == SDP_VIDEO ? "video" : "audio");
+
+    out->dir = SDP_SENDONLY;
+    return track != NULL && sdp_add_msid(ctx->sdp, out, ctx->stream, track) ? 0 : E_NOMEM;
+}
+
+int mline_standing(const struct mline_ctx *ctx, struct sdp_media *out,
+                   const struct sdp_media *offer, struct rtp_ext_ids *ids)
+{
+    int err = put_all_shared(ctx, out, offer, ids);
+
+    return err != 0 || out->rejected ? err : stand(ctx, out);
 }
 
 /* ---- our own offers (two connections) ---- */
@@ -684,7 +712,7 @@ static int put_own_exts(const struct mline_ctx *ctx, struct sdp_media *out)
     return 0;
 }
 
-/* `p` NULL: everything that we know. */
+/* `p` NULL: everything that we know; in sections that carry nothing H264 is named once. */
 static int put_own(const struct mline_ctx *ctx, struct sdp_media *out, const struct pub *p)
 {
     bool stereo =
@@ -695,13 +723,15 @@ static int put_own(const struct mline_ctx *ctx, struct sdp_media *out, const str
         const struct own_codec *o = &own_codecs[i];
         const char *fmtp = o->fmtp;
         if (codec_is_video(o->codec) != (out->kind == SDP_VIDEO) ||
-            (p != NULL ? !pub_has(p, o) : o->profile >> 8 == 1) ||
+            (p != NULL ? !pub_has(p, o) : o->profile >> 8 == 1 && ctx->stream == NULL) ||
             (o->codec == CODEC_H264 && (o->profile & 0xff) == H264_HIGH) ||
             (o->codec == CODEC_AV1 && ctx->quirks.safari) ||
             (o->codec == CODEC_RED && !takes_red(ctx)))
             continue;
         if (o->codec == CODEC_OPUS && stereo)
             fmtp = "minptime=10;useinbandfec=1;sprop-stereo=1";
+        if (o->codec == CODEC_OPUS && ctx->stream != NULL)
+            fmtp = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1";
         err = put_own_codec(ctx, out, o, fmtp);
     }
     return err != 0 ? err : put_own_exts(ctx, out);
@@ -717,6 +747,13 @@ int mline_offer_idle(const struct mline_ctx *ctx, struct sdp_media *out)
 {
     out->dir = SDP_INACTIVE;
     return put_own(ctx, out, NULL);
+}
+
+int mline_offer_standing(const struct mline_ctx *ctx, struct sdp_media *out)
+{
+    int err = put_own(ctx, out, NULL);
+
+    return err != 0 ? err : stand(ctx, out);
 }
 
 int mline_accept(const struct mline_ctx *ctx, const struct sdp_media *answer, const struct sub *s,

@@ -21,7 +21,9 @@ struct mline_quirks {
 struct mline_ctx {
     struct sdp *sdp; /* the description being built */
     struct mline_quirks quirks;
-    bool single; /* one connection for both directions */
+    bool single;        /* one connection for both directions */
+    bool broad;         /* the publisher is an encoder with one profile: Main is taken, too */
+    const char *stream; /* of standing sections: their MediaStream; NULL otherwise */
 };
 
 /* A section that a client sends on. */
@@ -64,6 +66,12 @@ MUST_CHECK int mline_accept(const struct mline_ctx *ctx, const struct sdp_media 
 /* A section that carries nothing at present: codecs as far as we share them. */
 MUST_CHECK int mline_idle(const struct mline_ctx *ctx, struct sdp_media *out,
                           const struct sdp_media *offer);
+/* A section that stands open for whatever we may send: all codecs that we share, sendonly, one
+ * MediaStream, no ssrc.  Rejected without a shared codec.  E_NOMEM. */
+MUST_CHECK int mline_standing(const struct mline_ctx *ctx, struct sdp_media *out,
+                              const struct sdp_media *offer, struct rtp_ext_ids *ids);
+/* The same in our own offer. */
+MUST_CHECK int mline_offer_standing(const struct mline_ctx *ctx, struct sdp_media *out);
 /* A section of our own offer that carries nothing. */
 MUST_CHECK int mline_offer_idle(const struct mline_ctx *ctx, struct sdp_media *out);
 

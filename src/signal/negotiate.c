@@ -21,7 +21,11 @@ static bool is_media(const struct section *sec)
 
 static struct mline_ctx ctx_of(const struct session *s, struct sdp *sdp)
 {
-    return (struct mline_ctx){.sdp = sdp, .quirks = s->quirks, .single = s->single};
+    return (struct mline_ctx){.sdp = sdp,
+                              .quirks = s->quirks,
+                              .single = s->single,
+                              .broad = s->voice != NULL,
+                              .stream = s->standing ? s->member->room->sid : NULL};
 }
 
 static struct section *add_section(struct transport *t)
@@ -96,7 +100,7 @@ static bool sweep(struct session *s, struct transport *t)
         if (sec->use == SECTION_SEND) {
             const struct sub *sub = sub_find_serial(s->member, sec->sub);
             if (sub == NULL || (sub->state != SUB_ATTACHED && sub->state != SUB_OFFERED)) {
-                sec->use = SECTION_DRAIN;
+                sec->use = s->standing ? SECTION_IDLE : SECTION_DRAIN;
                 sec->sub = 0;
                 sec->in_offer = false;
             }
@@ -395,6 +399,27 @@ static int answer_send(struct session *s, struct transport *t, struct section *s
     return mline_idle(ctx, out, offer);
 }
 
+/* What is not sent yet and what is sent look alike to the other side. */
+static int answer_standing(struct session *s, struct transport *t, struct section *sec,
+                           const struct mline_ctx *ctx, struct sdp_media *out,
+                           const struct sdp_media *offer)
+{
+    struct sub *sub = sec->use == SECTION_SEND ? sub_find_serial(s->member, sec->sub) : NULL;
+    struct mline_map map = {0};
+    int err = mline_standing(ctx, out, offer, &map.ext);
+
+    if (err != 0 || sub == NULL || sub->state != SUB_OFFERED)
+        return err;
+    if (mline_map(ctx, offer, sub->pub, &map) != 0) {
+        release_send(s, sec);
+        refuse(s, sub);
+        return 0;
+    }
+    sub_choose_ssrc(sub, map.rtx);
+    attach(sub, t, sec, &map);
+    return 0;
+}
+
 static int answer_section(struct session *s, struct transport *t, struct section *sec,
                           const struct mline_ctx *ctx, struct sdp_media *out,
                           const struct sdp_media *offer)
@@ -412,11 +437,13 @@ static int answer_section(struct session *s, struct transport *t, struct section
         err = answer_recv(s, t, sec, ctx, out, offer);
         break;
     case SECTION_SEND:
-        err = answer_send(s, t, sec, ctx, out, offer);
+        err = s->standing ? answer_standing(s, t, sec, ctx, out, offer)
+                          : answer_send(s, t, sec, ctx, out, offer);
         break;
     case SECTION_DRAIN:
     case SECTION_IDLE:
-        err = mline_idle(ctx, out, offer);
+        err = s->standing && sec->may_send ? answer_standing(s, t, sec, ctx, out, offer)
+                                           : mline_idle(ctx, out, offer);
         sec->use = SECTION_IDLE; /* seen inactive with this answer */
         break;
     case SECTION_DEAD:
@@ -567,7 +594,10 @@ static int write_offer(struct session *s, struct transport *t, struct sdp *offer
         if (sec->use == SECTION_DATA)
             data_lines(out);
         else if (sec->use == SECTION_SEND)
-            err = mline_offer_send(&ctx, out, sub_find_serial(s->member, sec->sub));
+            err = s->standing ? mline_offer_standing(&ctx, out)
+                              : mline_offer_send(&ctx, out, sub_find_serial(s->member, sec->sub));
+        else if (s->standing)
+            err = mline_offer_standing(&ctx, out);
         else
             err = mline_offer_idle(&ctx, out);
         if (err == 0)
@@ -578,8 +608,28 @@ static int write_offer(struct session *s, struct transport *t, struct sdp *offer
     return err;
 }
 
+/* Picture first, then sound: as the originals of Lightspeed offer them. */
+static int stand_open(struct transport *t)
+{
+    static const enum sdp_kind kinds[] = {SDP_VIDEO, SDP_AUDIO};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct section *sec = add_section(t);
+        if (sec == NULL)
+            return E_NOMEM;
+        sec->kind = kinds[i];
+        sec->mid[0] = (char)('0' + i);
+    }
+    return 0;
+}
+
 static int open_subscriber(struct session *s, struct transport *t)
 {
+    if (s->standing && t->section_n == 0) {
+        int err = stand_open(t);
+        if (err != 0)
+            return err;
+    }
     if (s->subscriber_primary && t->section_n == 0) {
         struct section *sec = add_section(t);
         if (sec == NULL)
@@ -672,7 +722,7 @@ static void accept_section(struct session *s, struct transport *t, struct sectio
     }
     release_send(s, sec);
     refuse(s, sub);
-    sec->use = SECTION_DRAIN;
+    sec->use = s->standing ? SECTION_IDLE : SECTION_DRAIN;
 }
 
 static int accept_answer(struct session *s, const Livekit__SessionDescription *desc,

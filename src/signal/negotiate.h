@@ -4,8 +4,11 @@
  * One connection: the client alone offers.  What we send goes into sections that it
  * offers recvonly; when these do not suffice we ask for more, once, and for a round
  * (0/0) when something must change in sections that exist.
- * Two connections: the client offers on the publisher's, we on the subscriber's,
- * one offer at a time, changes meanwhile are gathered.
+ * Standing sections (session.standing): every section that the other side can receive on is
+ * answered sendonly with all codecs that we share, or offered so, before there is anything to send.
+ * What changes later needs a round with this process alone: its adapter says the same offer, or the
+ * same answer, again. Two connections: the client offers on the publisher's, we on the
+ * subscriber's, one offer at a time, changes meanwhile are gathered.
  */
 #ifndef SIGNAL_NEGOTIATE_H
 #define SIGNAL_NEGOTIATE_H

@@ -15,6 +15,7 @@ static void item_free(struct outbox_item *it)
     if (it == NULL)
         return;
     frame_drop(it->frame);
+    mem_free(it->headers);
     mem_free(it);
 }
 
@@ -73,12 +74,22 @@ static struct outbox_item *put(struct outbox *o, enum outbox_kind kind, uint64_t
 void outbox_http(struct outbox *o, uint64_t conn, int status, const char *content_type,
                  struct bytes body)
 {
+    outbox_http_headers(o, conn, status, content_type, NULL, body);
+}
+
+void outbox_http_headers(struct outbox *o, uint64_t conn, int status, const char *content_type,
+                         const char *headers, struct bytes body)
+{
+    char *copy = headers != NULL ? mem_dup(headers, strlen(headers)) : NULL;
     struct frame *f = frame_new(body);
     struct outbox_item *it = f != NULL ? put(o, OUTBOX_HTTP, conn, f) : NULL;
 
     frame_drop(f);
-    if (it == NULL)
+    if (it == NULL) {
+        mem_free(copy);
         return; /* counted; the owner's time limit for an answer ends the connection */
+    }
+    it->headers = copy; /* NULL without memory: the answer goes out bare */
     it->status = status;
     it->content_type = content_type;
 }

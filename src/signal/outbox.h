@@ -30,7 +30,7 @@ struct outbox_item {
     uint64_t conn;
     int status;               /* HTTP */
     const char *content_type; /* static text */
-    const char *headers;      /* static text or NULL */
+    char *headers;            /* CRLF lines, the item's own; or NULL */
     bool text;
     uint16_t ws_code;
     int level;
@@ -52,6 +52,9 @@ void frame_drop(struct frame *f);
 
 void outbox_http(struct outbox *o, uint64_t conn, int status, const char *content_type,
                  struct bytes body);
+/* With header lines of its own, each ended by CRLF; copied. */
+void outbox_http_headers(struct outbox *o, uint64_t conn, int status, const char *content_type,
+                         const char *headers, struct bytes body);
 void outbox_accept(struct outbox *o, uint64_t conn);
 /* Holds the frame for itself.  False: refused. */
 bool outbox_send(struct outbox *o, uint64_t conn, bool text, struct frame *f);

@@ -469,6 +469,14 @@ static request_fn *const table[] = {
     [19] = on_data_track, [20] = on_data_track_end, [22] = on_store_blob,   [23] = on_get_blob,
 };
 
+void request_apply(struct session *s, const Livekit__SignalRequest *r)
+{
+    unsigned no = (unsigned)r->message_case;
+
+    if (no < ARRAY_LEN(table) && table[no] != NULL)
+        table[no](s, r);
+}
+
 bool request_message(struct session *s, bool text, struct bytes data)
 {
     Livekit__SignalRequest *r;
@@ -478,10 +486,8 @@ bool request_message(struct session *s, bool text, struct bytes data)
     r = text ? pb_json_read(&a, &livekit__signal_request__descriptor, data, NULL)
              : pb_unpack(&a, &livekit__signal_request__descriptor, data);
     if (r != NULL) {
-        unsigned no = (unsigned)r->message_case;
         s->json = text; /* answers take the form of the last question */
-        if (no < ARRAY_LEN(table) && table[no] != NULL)
-            table[no](s, r);
+        request_apply(s, r);
     }
     arena_fini(&a);
     return r != NULL;

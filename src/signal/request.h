@@ -11,6 +11,8 @@ enum { REQUEST_SIDS_MAX = 4096 /* tracks named in one message; more are ignored;
 
 /* A whole message of the socket.  False: not a message at all. */
 bool request_message(struct session *s, bool text, struct bytes data);
+/* One that is a struct already. */
+void request_apply(struct session *s, const Livekit__SignalRequest *r);
 void request_add_track(struct session *s, const Livekit__AddTrackRequest *req);
 /* A client id has become free. */
 void request_retry_queued(struct session *s);

@@ -25,6 +25,12 @@ void response_send_shared(struct session *s, struct response_shared *sh)
 {
     if (s->conn == 0 || s->stalled)
         return;
+    if (s->voice != NULL) {
+        s->stalled = !voice_say(s->voice, sh->message);
+        if (s->stalled && s->member != NULL)
+            room_touch(s->member->room);
+        return;
+    }
     struct frame **f = &sh->form[s->json];
     if (*f == NULL)
         *f = pack(sh->message, s->json);

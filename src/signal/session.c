@@ -92,6 +92,9 @@ static struct session *session_new(struct hub *hub, const struct session_cfg *cf
         return NULL;
     s->hub = hub;
     s->conn = cfg->conn;
+    s->voice = cfg->voice;
+    s->standing = cfg->standing;
+    s->resume_us = cfg->resume_us != 0 ? cfg->resume_us : SESSION_RESUME_US;
     s->json = cfg->json;
     s->single = cfg->single;
     s->protocol = cfg->client != NULL ? cfg->client->protocol : 0;
@@ -169,6 +172,18 @@ static bool fill_codecs(struct arena *a, const struct session *s, Livekit__JoinR
     return j->enabled_publish_codecs != NULL;
 }
 
+/* The session lets go of its socket, or its voice. */
+static void hang_up(struct session *s, uint16_t ws_code)
+{
+    if (s->voice != NULL)
+        voice_end(s->voice);
+    else
+        outbox_close(&s->hub->out, s->conn, ws_code);
+    (void)map_take_u64(&s->hub->by_conn, s->conn); /* it is there */
+    s->conn = 0;
+    s->voice = NULL;
+}
+
 static void say_join(struct session *s)
 {
     struct hub *hub = s->hub;
@@ -212,7 +227,7 @@ void session_send_token(struct session *s)
     struct token_claims c = *s->claims;
     struct str token;
 
-    if (s->conn == 0)
+    if (s->conn == 0 || s->voice != NULL) /* a voice is in this process: it needs no token */
         return;
     c.issuer = hub->cfg.key_id;
     c.identity = m->identity;
@@ -320,10 +335,12 @@ static void start(struct session *s, const struct session_cfg *cfg)
 {
     struct member *m = s->member;
 
-    outbox_accept(&s->hub->out, s->conn);
+    if (s->voice == NULL)
+        outbox_accept(&s->hub->out, s->conn);
     sub_auto_member(m);
     member_set_state(m, LIVEKIT__PARTICIPANT_INFO__STATE__JOINED);
-    say_join(s);
+    if (s->voice == NULL)
+        say_join(s); /* a voice finds what it needs in the member */
     for (size_t i = 0; i < cfg->add_track_n && !s->ended; i++)
         request_add_track(s, cfg->add_track[i]);
     session_send_token(s);
@@ -387,11 +404,8 @@ void session_drop(struct session *s, Livekit__DisconnectReason reason)
     if (s->ended)
         return;
     s->ended = true;
-    if (s->conn != 0) {
-        (void)map_take_u64(&hub->by_conn, s->conn); /* it is there */
-        outbox_close(&hub->out, s->conn, 1000);
-        s->conn = 0;
-    }
+    if (s->conn != 0)
+        hang_up(s, 1000);
     outbox_log(&hub->out, 2, "event=leave room=%s identity=%.64s sid=%s reason=%d",
                s->member->room->sid, s->member->identity, s->member->sid, (int)reason);
     member_part(s->member, reason);
@@ -447,17 +461,14 @@ static void failed(struct session *s)
 
     if (s->remove_at != US_NEVER)
         return;
-    if (s->conn != 0) {
-        uint64_t conn = s->conn;
+    if (s->conn != 0 && s->voice == NULL) {
         response_leave(s, LIVEKIT__DISCONNECT_REASON__CONNECTION_TIMEOUT,
                        LIVEKIT__LEAVE_REQUEST__ACTION__RESUME);
-        outbox_close(&s->hub->out, conn, 1000);
-        (void)map_take_u64(&s->hub->by_conn, conn); /* it is there */
-        s->conn = 0;
+        hang_up(s, 1000);
         s->stalled = false;
         s->lost_at = now;
     }
-    s->remove_at = now + SESSION_RESUME_US;
+    s->remove_at = now + s->resume_us;
     s->remove_reason = LIVEKIT__DISCONNECT_REASON__CONNECTION_TIMEOUT;
     room_due(s->member->room, s->remove_at);
 }
@@ -482,10 +493,13 @@ void session_transport_changed(struct session *s, struct transport *t)
 
 us_t session_tick(struct session *s, us_t now)
 {
+    if (s->stalled && s->voice != NULL) { /* nobody can resume it */
+        session_drop(s, LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH);
+        return US_NEVER;
+    }
     if (s->stalled && s->conn != 0) {
-        uint64_t conn = s->conn;
-        outbox_close(&s->hub->out, conn, 1011);
-        hub_closed(s->hub, conn);
+        hang_up(s, 1011);
+        session_lost(s);
         if (s->ended)
             return US_NEVER;
     }

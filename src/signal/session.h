@@ -17,6 +17,7 @@
 #include "rtc/assoc.h"
 #include "signal/mline.h"
 #include "signal/outbox.h"
+#include "signal/voice.h"
 
 enum {
     SESSION_JOIN_US = 60 * 1000000,     /* until ACTIVE (livekit-server.md 3.3) */
@@ -105,7 +106,11 @@ struct session {
     struct hub *hub;
     struct member *member;
     struct session *next_ended;
-    uint64_t conn; /* 0: the socket is lost */
+    uint64_t conn;       /* 0: the socket is lost */
+    struct voice *voice; /* instead of a socket; the adapter's; conn then has VOICE_CONN */
+    bool standing;       /* its media sections are sent on whatever they carry at present: the other
+                            side negotiates once (negotiate.h) */
+    us_t resume_us;      /* after a failed connection, for its return */
     bool json, single, ended, subscriber_primary, disconnect_on_resume;
     bool stalled; /* a message found no room: the socket ends at the next tick */
     int32_t protocol;
@@ -137,6 +142,9 @@ struct session {
 
 struct session_cfg {
     uint64_t conn;
+    struct voice *voice; /* NULL: conn is a socket */
+    bool standing;
+    us_t resume_us; /* 0: SESSION_RESUME_US */
     bool json, single, reconnect;
     const char *sid; /* of the one that resumes; "" */
     bool disable_ice_lite;
