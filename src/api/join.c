@@ -1,8 +1,9 @@
 #include "api/join.h"
 
+#include "api/browser.h"
 #include "base/json.h"
 #include "wire/gzip.h"
-#include "wire/pb.h"
+#include "wire/pb_json.h"
 
 /* ---- token ---- */
 
@@ -144,6 +145,35 @@ static bool read_attributes(const struct join_ask *q, struct session_cfg *cfg)
     return ok;
 }
 
+/* What a browser did not say of itself, its User-Agent does. */
+static void augment(const struct join_ask *q, Livekit__ClientInfo *c)
+{
+    const char *ua = http_header_get(q->req, "user-agent");
+    struct browser b;
+
+    if (c->sdk != LIVEKIT__CLIENT_INFO__SDK__JS &&
+        c->sdk != LIVEKIT__CLIENT_INFO__SDK__REACT_NATIVE &&
+        c->sdk != LIVEKIT__CLIENT_INFO__SDK__FLUTTER &&
+        c->sdk != LIVEKIT__CLIENT_INFO__SDK__UNITY && c->sdk != LIVEKIT__CLIENT_INFO__SDK__UNKNOWN)
+        return;
+    browser_read(&b, ua != NULL ? ua : "");
+    char *version = arena_dup_str(q->arena, b.version);
+    char *os_version = arena_dup_str(q->arena, b.os_version);
+    char *device = arena_dup_str(q->arena, b.device);
+    if (version == NULL || os_version == NULL || device == NULL)
+        return;
+    if (*c->browser == '\0') {
+        c->browser = (char *)b.family; /* static; nobody writes it */
+        c->browser_version = version;
+    }
+    if (*c->os == '\0') {
+        c->os = (char *)b.os;
+        c->os_version = os_version;
+    }
+    if (*c->device_model == '\0')
+        c->device_model = device;
+}
+
 static bool publish_only(const struct join_ask *q, struct session_cfg *cfg, struct join_why *why)
 {
     const char *suffix = ask(q, "publish");
@@ -176,6 +206,7 @@ static bool read_query(const struct join_ask *q, struct session_cfg *cfg, struct
     c->device_model = (char *)ask(q, "device_model");
     c->network = (char *)ask(q, "network");
     read_capabilities(q, c);
+    augment(q, c);
     cfg->client = c;
     cfg->auto_subscribe = *auto_subscribe == '\0' || is_true(auto_subscribe);
     cfg->adaptive_stream = is_true(ask(q, "adaptive_stream"));
@@ -226,12 +257,18 @@ static bool read_join_request(const struct join_ask *q, const char *text, struct
 {
     const Livekit__JoinRequest *j = unwrap(q, text, why);
     const Livekit__ConnectionSettings *set;
+    Livekit__ClientInfo *client;
 
     if (j == NULL)
         return false;
+    client = j->client_info != NULL ? j->client_info
+                                    : pb_new(q->arena, &livekit__client_info__descriptor);
+    if (client == NULL)
+        return bad(why, 500, "out of memory");
+    augment(q, client);
     set = j->connection_settings;
     cfg->single = true;
-    cfg->client = j->client_info;
+    cfg->client = client;
     cfg->auto_subscribe = set != NULL && set->auto_subscribe;
     cfg->adaptive_stream = set != NULL && set->adaptive_stream;
     cfg->metadata = j->metadata;
@@ -248,6 +285,29 @@ static bool read_join_request(const struct join_ask *q, const char *text, struct
                                 .value = j->participant_attributes[i]->value};
     cfg->attr = attr;
     cfg->attr_n = (uint32_t)j->n_participant_attributes;
+    return true;
+}
+
+/* The room that the token describes, should this join make it. */
+static bool read_wish(const struct join_ask *q, struct session_cfg *cfg, struct join_why *why)
+{
+    const Livekit__RoomConfiguration *c;
+
+    if (cfg->claims->room_config == NULL)
+        return true;
+    c = pb_json_read(q->arena, &livekit__room_configuration__descriptor,
+                     bytes_str(cfg->claims->room_config), NULL);
+    if (c == NULL)
+        return bad(why, 401, token_refusal(E_MALFORMED));
+    cfg->wish = (struct room_wish){.empty_timeout_s = c->empty_timeout,
+                                   .departure_timeout_s = c->departure_timeout,
+                                   .max_participants = c->max_participants,
+                                   .min_playout_delay_ms = c->min_playout_delay,
+                                   .max_playout_delay_ms = c->max_playout_delay,
+                                   .sync_streams = c->sync_streams,
+                                   .metadata = c->metadata,
+                                   .agent = c->agents,
+                                   .agent_n = c->n_agents};
     return true;
 }
 
@@ -277,9 +337,6 @@ static bool check(const struct join_ask *q, const struct session_cfg *cfg, struc
     bool own = (cfg->metadata != NULL && *cfg->metadata != '\0') || cfg->attr_n > 0;
     if (own && c->video.can_update_own_metadata != TOKEN_TRUE)
         return bad(why, 401, "no permissions to access the room");
-    if ((l->max_metadata_size != 0 && cfg->metadata != NULL &&
-         strlen(cfg->metadata) > l->max_metadata_size))
-        return bad(why, 400, "metadata size exceeds limits");
     if (!q->cfg->auto_create && house_find(&q->hub->house, c->video.room) == NULL)
         return bad(why, 404, "requested room does not exist");
     return true;
@@ -301,5 +358,5 @@ bool join_read(const struct join_ask *q, struct session_cfg *cfg, struct join_wh
     cfg->sid = "";
     cfg->json = strcmp(ask(q, "format"), "json") == 0;
     ok = *wrapped != '\0' ? read_join_request(q, wrapped, cfg, why) : read_query(q, cfg, why);
-    return ok && check(q, cfg, why);
+    return ok && check(q, cfg, why) && read_wish(q, cfg, why);
 }

@@ -76,8 +76,26 @@ static int read_ice_servers(struct node *n, struct hub_cfg *hc)
     return 0;
 }
 
-static void fill_house(const struct node_cfg *c, struct house_cfg *h)
+static int fill_house(struct node *n, struct house_cfg *h)
 {
+    const struct node_cfg *c = &n->cfg;
+    struct room_preset *preset = arena_array(&n->arena, c->preset_n + 1, sizeof *preset);
+
+    if (preset == NULL)
+        return E_NOMEM;
+    for (uint32_t i = 0; i < c->preset_n; i++) {
+        const struct node_preset *p = &c->preset[i];
+        preset[i] = (struct room_preset){
+            .name = p->name,
+            .wish = {.empty_timeout_s = p->empty_timeout_s,
+                     .departure_timeout_s = p->departure_timeout_s,
+                     .max_participants = p->max_participants,
+                     .min_playout_delay_ms = p->min_playout_delay_ms,
+                     .max_playout_delay_ms = p->max_playout_delay_ms,
+                     .sync_streams = p->sync_streams,
+                     .metadata = p->metadata},
+        };
+    }
     *h = (struct house_cfg){
         .seed = c->seed,
         .shard_n = c->shard_n,
@@ -85,6 +103,12 @@ static void fill_house(const struct node_cfg *c, struct house_cfg *h)
         .empty_timeout_s = c->empty_timeout_s,
         .departure_timeout_s = c->departure_timeout_s,
         .max_participants = c->max_participants,
+        .playout_delay = c->playout_delay,
+        .sync_streams = c->sync_streams,
+        .min_playout_delay_ms = c->min_playout_delay_ms,
+        .max_playout_delay_ms = c->max_playout_delay_ms,
+        .preset = preset,
+        .preset_n = c->preset_n,
         .limits = {.metadata_bytes = c->limits.max_metadata_size,
                    .attributes_bytes = c->limits.max_attributes_size,
                    .room_name_len = c->limits.max_room_name_length,
@@ -94,6 +118,7 @@ static void fill_house(const struct node_cfg *c, struct house_cfg *h)
                    .members = c->limits.max_participants,
                    .tracks = c->limits.max_tracks},
     };
+    return 0;
 }
 
 static int open_hub(struct node *n, struct tick tick)
@@ -111,11 +136,13 @@ static int open_hub(struct node *n, struct tick tick)
                                                   ? c->limits.signal_message_size_limit
                                                   : MESSAGE_BYTES_DEFAULT};
 
-    fill_house(c, &hc.house);
+    int err = fill_house(n, &hc.house);
+    if (err != 0)
+        return err;
     for (uint32_t i = 0; i < hc.candidate_n; i++)
         hc.candidate[i] =
             (struct hub_candidate){.shard = c->candidate[i].shard, .addr = c->candidate[i].addr};
-    int err = read_ice_servers(n, &hc);
+    err = read_ice_servers(n, &hc);
     return err != 0 ? err : hub_open(&n->hub, &hc, tick);
 }
 
@@ -238,6 +265,21 @@ static void serve_twirp(struct node *n, uint64_t conn, const struct http_msg *re
     arena_fini(&a);
 }
 
+/* A token that is no good is refused wherever it comes along, routes or not (1.3). */
+static bool bad_token(struct node *n, uint64_t conn, const struct http_msg *req)
+{
+    int64_t unix_s = house_wall_ms(&n->hub->house) / 1000;
+    struct join_why why;
+    struct arena a;
+
+    arena_init(&a, JOIN_ARENA_BYTES);
+    (void)join_claims(&n->cfg, req, unix_s, &a, &why); /* nobody asks for them here */
+    if (why.status != 0)
+        answer_text(n, conn, why.status, why.text);
+    arena_fini(&a);
+    return why.status != 0;
+}
+
 bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const struct addr *client,
                struct tick tick)
 {
@@ -245,19 +287,21 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
 
     (void)client; /* addresses are not told to anybody yet */
     hub_time(n->hub, tick);
-    if (strcmp(req->path, "/") == 0) {
-        bool get = strcmp(req->method, "GET") == 0;
-        if ((!get && strcmp(req->method, "HEAD") != 0) || (get && wants_page(req)))
-            return false;
-        answer_text(n, conn, 200, "OK");
-        return true;
-    }
     if (find_route(req->path, &route)) {
         serve_rtc(n, conn, req, &route);
         return true;
     }
     if (strncmp(req->path, "/twirp/", 7) == 0) {
         serve_twirp(n, conn, req);
+        return true;
+    }
+    if (bad_token(n, conn, req))
+        return true;
+    if (strcmp(req->path, "/") == 0) {
+        bool get = strcmp(req->method, "GET") == 0;
+        if ((!get && strcmp(req->method, "HEAD") != 0) || (get && wants_page(req)))
+            return false;
+        answer_text(n, conn, 200, "OK");
         return true;
     }
     return pages_http(n->hub, &n->cfg, conn, req);

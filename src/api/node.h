@@ -38,6 +38,14 @@ struct node_limits {
     uint32_t max_rooms, max_participants, max_tracks;               /* 0: unlimited */
 };
 
+/* A named configuration of rooms; zero, false and NULL leave the defaults. */
+struct node_preset {
+    const char *name, *metadata;
+    uint32_t empty_timeout_s, departure_timeout_s, max_participants;
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    bool sync_streams;
+};
+
 /* Borrowed pointers live as long as the node. */
 struct node_cfg {
     uint64_t seed; /* ids and protocol dice; passwords come from crypt/hash */
@@ -52,6 +60,10 @@ struct node_cfg {
     const char *region;
     bool auto_create, enable_remote_unmute, development;
     uint32_t empty_timeout_s, departure_timeout_s, max_participants; /* 300, 20, 0 */
+    bool playout_delay, sync_streams;                                /* of new rooms */
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    const struct node_preset *preset;
+    uint32_t preset_n;
     const char *ice_servers_json; /* NULL, or [{"urls":[..],"username":..,"credential":..}] */
     struct node_limits limits;
     bool open_meet;          /* GET /api/join gives publishing tokens without a secret */

@@ -1,87 +1,6 @@
 #include "api/node_test.h"
 
-#include <stdlib.h>
-
-/* The nth offer of `who` in a recording; the text stays valid for eight calls. */
-static const char *fake_recorded(struct fake *f, const char *file, const char *who, int nth)
-{
-    static int turn;
-    char path[512];
-    char *line = malloc(1 << 20), *sdp = f->fixture[turn++ % 8];
-    const char *root = getenv("SOURCE_ROOT");
-
-    snprintf(path, sizeof path, "%s/tests/fixtures/%s", root != NULL ? root : ".", file);
-    FILE *in = fopen(path, "r");
-    EXPECT(in != NULL);
-    while (fgets(line, 1 << 20, in) != NULL) {
-        struct json_doc doc;
-        struct bytes text;
-        const struct json_t *v;
-
-        EXPECT_EQ(json_parse(&doc, bytes_str(line), 1 << 20), 0);
-        if (json_to_text(json_member(doc.root, "who"), &text) && bytes_eq_str(text, who)) {
-            v = json_member(json_member(doc.root, "join_request"), "publisherOffer");
-            if (v == NULL && json_to_text(json_member(doc.root, "dir"), &text) &&
-                bytes_eq_str(text, "c>s"))
-                v = json_member(json_member(doc.root, "msg"), "offer");
-            if (json_to_text(json_member(v, "sdp"), &text) && nth-- == 0) {
-                EXPECT(str_copy(sdp, 65536, text));
-                json_close(&doc);
-                fclose(in);
-                free(line);
-                return sdp;
-            }
-        }
-        json_close(&doc);
-    }
-    print_error("no such offer in the recording\n");
-    EXPECT(false);
-    return NULL;
-}
-
-static const char single[] = "chromium-single.jsonl";
-static const char alice_cam[] = "2f7f00de-a734-4015-acca-7b1b9cb70f2e";
-
-/* The node of the fuzz entries: it lives over many inputs, but two may not live at a time. */
-static struct fake *kept;
-
-static void end_fake(struct fake *f)
-{
-    fake_close(f);
-    free(f);
-}
-
-static struct fake *new_fake_with(const struct node_cfg *cfg)
-{
-    struct fake *f = malloc(sizeof *f);
-
-    if (kept != NULL)
-        end_fake(kept);
-    kept = NULL;
-    fake_open(f, cfg);
-    return f;
-}
-
-static struct fake *new_fake(void)
-{
-    struct node_cfg cfg = fake_cfg();
-    return new_fake_with(&cfg);
-}
-
-/* Alice and Bob in one room on single connections, both connected. */
-static void two_join(struct fake *f)
-{
-    fake_join(f, 1, "alice", fake_recorded(f, single, "alice", 0), NULL);
-    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
-    fake_join(f, 2, "bob", fake_recorded(f, single, "bob", 0), NULL);
-    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
-}
-
-static void alice_publishes(struct fake *f)
-{
-    fake_add(f, 1, alice_cam, true);
-    fake_offer(f, 1, fake_recorded(f, single, "alice", 2), 3);
-}
+struct fake *fake_kept;
 
 TEST(subtlety_1_refusals_come_before_the_101_and_join_is_the_first_message)
 {
@@ -531,30 +450,6 @@ TEST(an_empty_room_ends_and_leaves_nothing_behind)
     end_fake(f);
 }
 
-static void all_grants(struct token_claims *c)
-{
-    c->video.room_create = c->video.room_list = c->video.room_admin = true;
-}
-
-static const char *call(struct fake *f, const char *method, const char *body)
-{
-    char auth[8192], path[128];
-    struct http_header h[] = {{"authorization", auth}, {"content-type", "application/json"}};
-    struct http_msg m = {.method = "POST", .path = path, .query = "", .header = h, .header_n = 2};
-    struct str token;
-
-    str_init(&token, 1 << 16);
-    fake_token(f, "admin", "demo", all_grants, &token);
-    snprintf(auth, sizeof auth, "Bearer %s", str_text(&token));
-    snprintf(path, sizeof path, "/twirp/livekit.RoomService/%s", method);
-    m.body = bytes_str(body);
-    f->c[8].status = 0;
-    EXPECT(node_http(f->node, 8, &m, &(struct addr){0}, f->tick));
-    fake_step(f);
-    str_fini(&token);
-    return f->c[8].body;
-}
-
 TEST(room_service_answers_in_the_originals_words)
 {
     struct fake *f = new_fake();
@@ -654,7 +549,7 @@ TEST(a_publisher_that_comes_back_is_received_again)
 /* One node for all inputs of a fuzz entry: opening one costs more than the input. */
 static struct fake *fuzz_fake(void)
 {
-    struct fake *f = kept != NULL ? kept : (kept = new_fake());
+    struct fake *f = fake_kept != NULL ? fake_kept : (fake_kept = new_fake());
 
     for (int i = 1; i <= 2; i++) {
         arena_fini(&f->c[i].arena);

@@ -16,6 +16,8 @@
 #include "livekit_room.pb-c.h"
 #include "livekit_rtc.pb-c.h"
 
+#include <stdlib.h>
+
 enum { FAKE_MESSAGES_MAX = 400, FAKE_COMMANDS_MAX = 200, FAKE_CLIENTS = 8 };
 
 struct fake_client {
@@ -373,6 +375,122 @@ static inline struct sdp fake_sdp(struct fake_client *c, const char *text)
 
     EXPECT_EQ(sdp_parse(&sdp, bytes_str(text), &c->arena), 0);
     return sdp;
+}
+
+/* The nth offer of `who` in a recording; the text stays valid for eight calls. */
+static inline const char *fake_recorded(struct fake *f, const char *file, const char *who, int nth)
+{
+    static int turn;
+    char path[512];
+    char *line = malloc(1 << 20), *sdp = f->fixture[turn++ % 8];
+    const char *root = getenv("SOURCE_ROOT");
+
+    snprintf(path, sizeof path, "%s/tests/fixtures/%s", root != NULL ? root : ".", file);
+    FILE *in = fopen(path, "r");
+    EXPECT(in != NULL);
+    while (fgets(line, 1 << 20, in) != NULL) {
+        struct json_doc doc;
+        struct bytes text;
+        const struct json_t *v;
+
+        EXPECT_EQ(json_parse(&doc, bytes_str(line), 1 << 20), 0);
+        if (json_to_text(json_member(doc.root, "who"), &text) && bytes_eq_str(text, who)) {
+            v = json_member(json_member(doc.root, "join_request"), "publisherOffer");
+            if (v == NULL && json_to_text(json_member(doc.root, "dir"), &text) &&
+                bytes_eq_str(text, "c>s"))
+                v = json_member(json_member(doc.root, "msg"), "offer");
+            if (json_to_text(json_member(v, "sdp"), &text) && nth-- == 0) {
+                EXPECT(str_copy(sdp, 65536, text));
+                json_close(&doc);
+                fclose(in);
+                free(line);
+                return sdp;
+            }
+        }
+        json_close(&doc);
+    }
+    print_error("no such offer in the recording\n");
+    EXPECT(false);
+    return NULL;
+}
+
+static const char single[] = "chromium-single.jsonl";
+static const char alice_cam[] = "2f7f00de-a734-4015-acca-7b1b9cb70f2e";
+
+/* The node of the fuzz entries: it lives over many inputs, but two may not live at a time. */
+extern struct fake *fake_kept;
+
+static inline void end_fake(struct fake *f)
+{
+    fake_close(f);
+    free(f);
+}
+
+static inline struct fake *new_fake_with(const struct node_cfg *cfg)
+{
+    struct fake *f = malloc(sizeof *f);
+
+    if (fake_kept != NULL)
+        end_fake(fake_kept);
+    fake_kept = NULL;
+    fake_open(f, cfg);
+    return f;
+}
+
+static inline struct fake *new_fake(void)
+{
+    struct node_cfg cfg = fake_cfg();
+    return new_fake_with(&cfg);
+}
+
+/* Alice and Bob in one room on single connections, both connected. */
+static inline void two_join(struct fake *f)
+{
+    fake_join(f, 1, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
+    fake_join(f, 2, "bob", fake_recorded(f, single, "bob", 0), NULL);
+    fake_state(f, fake_last(f, CMD_PEER_OPEN)->peer_open.peer, PEER_CONNECTED);
+}
+
+static inline void alice_publishes(struct fake *f)
+{
+    fake_add(f, 1, alice_cam, true);
+    fake_offer(f, 1, fake_recorded(f, single, "alice", 2), 3);
+}
+
+static inline void all_grants(struct token_claims *c)
+{
+    c->video.room_create = c->video.room_list = c->video.room_admin = true;
+}
+
+/* One call of an API method, "RoomService/ListRooms", with these rights; the body of the answer
+ * when it came at once. */
+static inline const char *fake_call(struct fake *f, const char *method, const char *body,
+                                    void (*change)(struct token_claims *))
+{
+    char auth[8192], path[128];
+    struct http_header h[] = {{"authorization", auth}, {"content-type", "application/json"}};
+    struct http_msg m = {.method = "POST", .path = path, .query = "", .header = h, .header_n = 2};
+    struct str token;
+
+    str_init(&token, 1 << 16);
+    fake_token(f, "admin", "demo", change, &token);
+    snprintf(auth, sizeof auth, "Bearer %s", str_text(&token));
+    snprintf(path, sizeof path, "/twirp/livekit.%s", method);
+    m.body = bytes_str(body);
+    f->c[8].status = 0;
+    EXPECT(node_http(f->node, 8, &m, &(struct addr){0}, f->tick));
+    fake_step(f);
+    str_fini(&token);
+    return f->c[8].body;
+}
+
+static inline const char *call(struct fake *f, const char *method, const char *body)
+{
+    char path[96];
+
+    snprintf(path, sizeof path, "RoomService/%s", method);
+    return fake_call(f, path, body, all_grants);
 }
 
 #endif

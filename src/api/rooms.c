@@ -1,5 +1,7 @@
 #include "api/rooms.h"
 
+#include "api/agents.h"
+#include "api/answer.h"
 #include "signal/request.h"
 #include "signal/response.h"
 #include "signal/rpc.h"
@@ -7,78 +9,15 @@
 
 #include "livekit_room.pb-c.h"
 
-enum { ANSWER_BYTES_MAX = 64 << 20 };
-
-/* Errors that the original passes through two layers read like this (1.6). */
-#define WRAPPED "twirp error unknown: "
-
-/* ---- answers ---- */
-
-static void answer(struct rooms_call *call, struct twirp_head head, struct str *body)
-{
-    outbox_http(&call->hub->out, call->conn, head.status, head.content_type, str_bytes(body));
-    str_fini(body);
-}
-
-static void reply(struct rooms_call *call, const ProtobufCMessage *m)
-{
-    struct str body;
-
-    str_init(&body, ANSWER_BYTES_MAX);
-    answer(call, twirp_answer(&call->twirp, m, &body), &body);
-}
-
-static void refuse(struct rooms_call *call, const struct twirp_error *err)
-{
-    struct str body;
-
-    str_init(&body, 1 << 16);
-    answer(call, twirp_refuse(err, &body), &body);
-}
-
-/* `meta_key` may be NULL. */
-static void fail(struct rooms_call *call, enum twirp_code code, const char *msg,
-                 const char *meta_key, const char *meta_value)
-{
-    struct twirp_error err = {0};
-
-    twirp_fail(&err, code, "%s", msg);
-    if (meta_key != NULL)
-        twirp_add_meta(&err, meta_key, meta_value);
-    refuse(call, &err);
-}
-
-static void deny(struct rooms_call *call)
-{
-    struct twirp_error err = {0};
-
-    twirp_fail_grant(&err);
-    refuse(call, &err);
-}
-
-/* ---- grants and look-ups ---- */
-
-static const struct token_video *grants(const struct rooms_call *call)
-{
-    return call->claims != NULL && call->claims->has_video ? &call->claims->video : NULL;
-}
-
-static bool is_admin(struct rooms_call *call, const char *room)
-{
-    const struct token_video *v = grants(call);
-
-    if (v != NULL && v->room_admin && strcmp(v->room, room) == 0)
-        return true;
-    deny(call);
-    return false;
-}
+/* ---- look-ups ---- */
 
 static struct room *need_room(struct rooms_call *call, const char *name)
 {
     struct room *r = house_find(&call->hub->house, name);
 
     if (r == NULL)
-        fail(call, TWIRP_NOT_FOUND, WRAPPED "requested room does not exist", NULL, NULL);
+        answer_fail(call, TWIRP_NOT_FOUND, ANSWER_WRAPPED "requested room does not exist", NULL,
+                    NULL);
     return r;
 }
 
@@ -88,7 +27,7 @@ static struct member *need_member(struct rooms_call *call, const char *room, con
     struct member *m = r != NULL ? room_find(r, identity) : NULL;
 
     if (m == NULL || m->session == NULL)
-        fail(call, TWIRP_NOT_FOUND, WRAPPED "participant does not exist", NULL, NULL);
+        answer_fail(call, TWIRP_NOT_FOUND, ANSWER_WRAPPED "participant does not exist", NULL, NULL);
     return m != NULL && m->session != NULL ? m : NULL;
 }
 
@@ -97,9 +36,9 @@ static void reply_room(struct rooms_call *call, const struct room *r)
     Livekit__Room *info = info_room(call->arena, r);
 
     if (info != NULL)
-        reply(call, &info->base);
+        answer_reply(call, &info->base);
     else
-        fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
+        answer_fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
 }
 
 static void too_long(struct rooms_call *call, const char *text, uint32_t limit,
@@ -107,7 +46,7 @@ static void too_long(struct rooms_call *call, const char *text, uint32_t limit,
 {
     char *msg = arena_printf(call->arena, "%s %u", text, limit);
 
-    fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : text, "argument", argument);
+    answer_fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : text, "argument", argument);
 }
 
 static bool over(const char *text, uint32_t limit)
@@ -121,14 +60,23 @@ static void create_room(struct rooms_call *call)
 {
     Livekit__CreateRoomRequest *q = (void *)call->twirp.request;
     const struct room_limits *l = &call->hub->house.cfg.limits;
+    struct room_wish wish = {.empty_timeout_s = q->empty_timeout,
+                             .departure_timeout_s = q->departure_timeout,
+                             .max_participants = q->max_participants,
+                             .min_playout_delay_ms = q->min_playout_delay,
+                             .max_playout_delay_ms = q->max_playout_delay,
+                             .sync_streams = q->sync_streams,
+                             .metadata = q->metadata,
+                             .agent = q->agents,
+                             .agent_n = q->n_agents};
     struct room *r;
 
-    if (grants(call) == NULL || !grants(call)->room_create) {
-        deny(call);
+    if (answer_grants(call) == NULL || !answer_grants(call)->room_create) {
+        answer_deny(call);
         return;
     }
     if (q->egress != NULL) {
-        fail(call, TWIRP_INTERNAL, "egress not connected (redis required)", NULL, NULL);
+        answer_fail(call, TWIRP_INTERNAL, "egress not connected (redis required)", NULL, NULL);
         return;
     }
     if (over(q->name, l->room_name_len)) {
@@ -140,23 +88,22 @@ static void create_room(struct rooms_call *call)
         return;
     }
     if (*q->name == '\0') {
-        fail(call, TWIRP_INVALID_ARGUMENT, WRAPPED "no room name", NULL, NULL);
+        answer_fail(call, TWIRP_INVALID_ARGUMENT, ANSWER_WRAPPED "no room name", NULL, NULL);
         return;
     }
-    if (hub_room(call->hub, q->name, true, &r) != 0) {
-        fail(call, TWIRP_RESOURCE_EXHAUSTED, WRAPPED "node has exceeded its configured limit", NULL,
-             NULL);
+    if (house_preset(&call->hub->house, q->room_preset, &wish) != 0) {
+        answer_fail(call, TWIRP_INVALID_ARGUMENT,
+                    ANSWER_WRAPPED "unknown room configuration in create room request", NULL, NULL);
         return;
     }
-    if (q->empty_timeout != 0)
-        r->empty_timeout_s = q->empty_timeout;
-    if (q->departure_timeout != 0)
-        r->departure_timeout_s = q->departure_timeout;
-    if (q->max_participants != 0)
-        r->max_participants = q->max_participants;
-    if (*q->metadata != '\0')
-        (void)room_set_metadata(r, q->metadata); /* refused: the answer shows what holds */
-    room_touch(r);
+    bool is_new = house_find(&call->hub->house, q->name) == NULL;
+    if (hub_room(call->hub, q->name, &wish, true, &r) != 0) {
+        answer_fail(call, TWIRP_RESOURCE_EXHAUSTED,
+                    ANSWER_WRAPPED "node has exceeded its configured limit", NULL, NULL);
+        return;
+    }
+    if (!is_new)
+        (void)room_apply(r, &wish, false); /* refused: the answer shows what holds */
     reply_room(call, r);
 }
 
@@ -176,8 +123,8 @@ static void list_rooms(struct rooms_call *call)
     uint32_t at = 0;
     void *value;
 
-    if (grants(call) == NULL || !grants(call)->room_list) {
-        deny(call);
+    if (answer_grants(call) == NULL || !answer_grants(call)->room_list) {
+        answer_deny(call);
         return;
     }
     a.rooms = arena_array(call->arena, h->room_n + 1, sizeof *a.rooms);
@@ -187,7 +134,7 @@ static void list_rooms(struct rooms_call *call)
         a.rooms[a.n_rooms] = info_room(call->arena, value);
         a.n_rooms += a.rooms[a.n_rooms] != NULL;
     }
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 static void delete_room(struct rooms_call *call)
@@ -196,14 +143,14 @@ static void delete_room(struct rooms_call *call)
     Livekit__DeleteRoomResponse a = LIVEKIT__DELETE_ROOM_RESPONSE__INIT;
     struct room *r;
 
-    if (grants(call) == NULL || !grants(call)->room_create) {
-        deny(call);
+    if (answer_grants(call) == NULL || !answer_grants(call)->room_create) {
+        answer_deny(call);
         return;
     }
     if ((r = need_room(call, q->room)) == NULL)
         return;
     hub_delete_room(call->hub, r, LIVEKIT__DISCONNECT_REASON__ROOM_DELETED);
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 static void update_room_metadata(struct rooms_call *call)
@@ -216,12 +163,12 @@ static void update_room_metadata(struct rooms_call *call)
         too_long(call, "metadata size exceeds limits: max size", limit, "metadata");
         return;
     }
-    if (!is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
+    if (!answer_is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
         return;
     if (room_set_metadata(r, q->metadata))
         reply_room(call, r);
     else
-        fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
+        answer_fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
 }
 
 /* ---- participants ---- */
@@ -232,11 +179,11 @@ static void list_participants(struct rooms_call *call)
     Livekit__ListParticipantsResponse a = LIVEKIT__LIST_PARTICIPANTS_RESPONSE__INIT;
     struct room *r;
 
-    if (!is_admin(call, q->room))
+    if (!answer_is_admin(call, q->room))
         return;
     if ((r = house_find(&call->hub->house, q->room)) != NULL)
         a.participants = info_members(call->arena, r, NULL, true, &a.n_participants);
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 static void reply_member(struct rooms_call *call, const struct member *m)
@@ -244,9 +191,9 @@ static void reply_member(struct rooms_call *call, const struct member *m)
     Livekit__ParticipantInfo *info = info_member(call->arena, m);
 
     if (info != NULL)
-        reply(call, &info->base);
+        answer_reply(call, &info->base);
     else
-        fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
+        answer_fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
 }
 
 static void get_participant(struct rooms_call *call)
@@ -254,7 +201,7 @@ static void get_participant(struct rooms_call *call)
     Livekit__RoomParticipantIdentity *q = (void *)call->twirp.request;
     struct member *m;
 
-    if (is_admin(call, q->room) && (m = need_member(call, q->room, q->identity)) != NULL)
+    if (answer_is_admin(call, q->room) && (m = need_member(call, q->room, q->identity)) != NULL)
         reply_member(call, m);
 }
 
@@ -264,11 +211,11 @@ static void remove_participant(struct rooms_call *call)
     Livekit__RemoveParticipantResponse a = LIVEKIT__REMOVE_PARTICIPANT_RESPONSE__INIT;
     struct member *m;
 
-    if (!is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
+    if (!answer_is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
         return;
     session_end(m->session, LIVEKIT__DISCONNECT_REASON__PARTICIPANT_REMOVED,
                 LIVEKIT__LEAVE_REQUEST__ACTION__DISCONNECT);
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 static void mute_track(struct rooms_call *call)
@@ -278,16 +225,17 @@ static void mute_track(struct rooms_call *call)
     struct member *m;
     struct pub *p;
 
-    if (!is_admin(call, q->room))
+    if (!answer_is_admin(call, q->room))
         return;
     if (!q->muted && !call->hub->cfg.enable_remote_unmute) {
-        fail(call, TWIRP_FAILED_PRECONDITION, WRAPPED "remote unmute not enabled", NULL, NULL);
+        answer_fail(call, TWIRP_FAILED_PRECONDITION, ANSWER_WRAPPED "remote unmute not enabled",
+                    NULL, NULL);
         return;
     }
     if ((m = need_member(call, q->room, q->identity)) == NULL)
         return;
     if ((p = pub_find(m, q->track_sid)) == NULL) {
-        fail(call, TWIRP_NOT_FOUND, WRAPPED "track is not found", NULL, NULL);
+        answer_fail(call, TWIRP_NOT_FOUND, ANSWER_WRAPPED "track is not found", NULL, NULL);
         return;
     }
     if (p->info->muted != q->muted) {
@@ -295,7 +243,7 @@ static void mute_track(struct rooms_call *call)
         response_mute(m->session, p->info->sid, q->muted);
     }
     a.track = p->info;
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 static bool fits(struct rooms_call *call, const struct member *m,
@@ -324,7 +272,7 @@ static void update_participant(struct rooms_call *call)
     struct grant g;
     uint32_t n = 0;
 
-    if (!is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
+    if (!answer_is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
         return;
     for (size_t i = 0; i < q->n_attributes && n < ROOM_ATTRIBUTES_MAX; i++)
         attr[n++] = (struct attr){.key = q->attributes[i]->key, .value = q->attributes[i]->value};
@@ -351,13 +299,13 @@ static void update_subscriptions(struct rooms_call *call)
     Livekit__UpdateSubscriptionsResponse a = LIVEKIT__UPDATE_SUBSCRIPTIONS_RESPONSE__INIT;
     struct member *m;
 
-    if (!is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
+    if (!answer_is_admin(call, q->room) || (m = need_member(call, q->room, q->identity)) == NULL)
         return;
     request_subscription(m->session, q->track_sids, q->n_track_sids, q->subscribe);
     for (size_t i = 0; i < q->n_participant_tracks; i++)
         request_subscription(m->session, q->participant_tracks[i]->track_sids,
                              q->participant_tracks[i]->n_track_sids, q->subscribe);
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 /* ---- data ---- */
@@ -395,22 +343,22 @@ static void send_data(struct rooms_call *call)
     struct room *r;
     struct wr w;
 
-    if (!is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
+    if (!answer_is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
         return;
     if (q->nonce.len != 0 && q->nonce.len != 16) {
-        fail(call, TWIRP_INVALID_ARGUMENT,
-             "nonce should be 16-bytes or not present, got: ", "argument", "nonce");
+        answer_fail(call, TWIRP_INVALID_ARGUMENT,
+                    "nonce should be 16-bytes or not present, got: ", "argument", "nonce");
         return;
     }
     if (!pack_data(call->hub, q, &w) || wr_len(&w) > DATA_PACKET_MAX ||
         data_read(&d, wr_done(&w)) != 0) {
-        fail(call, TWIRP_INVALID_ARGUMENT, "data packet too large", "argument", "data");
+        answer_fail(call, TWIRP_INVALID_ARGUMENT, "data packet too large", "argument", "data");
         return;
     }
     if (!room_nonce_seen(r, d.nonce))
         transport_relay(r, data_mark_targets(&d, r, NULL),
                         q->kind == LIVEKIT__DATA_PACKET__KIND__RELIABLE, wr_done(&w));
-    reply(call, &a.base);
+    answer_reply(call, &a.base);
 }
 
 static void perform_rpc(struct rooms_call *call)
@@ -418,19 +366,21 @@ static void perform_rpc(struct rooms_call *call)
     Livekit__PerformRpcRequest *q = (void *)call->twirp.request;
     struct member *m;
 
-    if (!is_admin(call, q->room))
+    if (!answer_is_admin(call, q->room))
         return;
     if (*q->destination_identity == '\0') {
-        fail(call, TWIRP_INVALID_ARGUMENT, WRAPPED "destination identity is required", NULL, NULL);
+        answer_fail(call, TWIRP_INVALID_ARGUMENT, ANSWER_WRAPPED "destination identity is required",
+                    NULL, NULL);
         return;
     }
     if ((m = need_member(call, q->room, q->destination_identity)) == NULL)
         return;
     int err = rpc_call(call->hub, m, q->method, q->payload, q->response_timeout_ms, call->conn);
     if (err == E_TOO_LARGE)
-        fail(call, TWIRP_INVALID_ARGUMENT, WRAPPED "Request payload too large", NULL, NULL);
+        answer_fail(call, TWIRP_INVALID_ARGUMENT, ANSWER_WRAPPED "Request payload too large", NULL,
+                    NULL);
     else if (err != 0)
-        fail(call, TWIRP_RESOURCE_EXHAUSTED, WRAPPED "too many calls", NULL, NULL);
+        answer_fail(call, TWIRP_RESOURCE_EXHAUSTED, ANSWER_WRAPPED "too many calls", NULL, NULL);
     else
         call->later = true;
 }
@@ -442,31 +392,32 @@ void rooms_rpc_done(struct rooms_call *call, const struct rpc_result *result)
 
     if (result->ok) {
         a.payload = (char *)text;
-        reply(call, &a.base);
+        answer_reply(call, &a.base);
         return;
     }
-    char *msg = arena_printf(call->arena, WRAPPED "%s", text);
+    char *msg = arena_printf(call->arena, ANSWER_WRAPPED "%s", text);
     char *code = arena_printf(call->arena, "%u", result->code);
     bool late = result->code == RPC_CONNECTION_TIMEOUT || result->code == RPC_RESPONSE_TIMEOUT;
-    fail(call, late ? TWIRP_DEADLINE_EXCEEDED : TWIRP_UNKNOWN, msg != NULL ? msg : text,
-         "rpc_error_code", code != NULL ? code : "");
+    answer_fail(call, late ? TWIRP_DEADLINE_EXCEEDED : TWIRP_UNKNOWN, msg != NULL ? msg : text,
+                "rpc_error_code", code != NULL ? code : "");
 }
 
 static void between_rooms(struct rooms_call *call)
 {
-    const struct token_video *v = grants(call);
+    const struct token_video *v = answer_grants(call);
     /* Both requests are the same three strings. */
     Livekit__MoveParticipantRequest *q = (void *)call->twirp.request;
 
-    if (!is_admin(call, q->room))
+    if (!answer_is_admin(call, q->room))
         return;
     if (strcmp(v->destination_room, q->destination_room) != 0)
-        deny(call);
+        answer_deny(call);
     else if (strcmp(q->room, q->destination_room) == 0)
-        fail(call, TWIRP_INVALID_ARGUMENT, "destination room cannot be the same as the source room",
-             "argument", "destination_room");
+        answer_fail(call, TWIRP_INVALID_ARGUMENT,
+                    "destination room cannot be the same as the source room", "argument",
+                    "destination_room");
     else
-        fail(call, TWIRP_UNKNOWN, "not implemented", NULL, NULL);
+        answer_fail(call, TWIRP_UNKNOWN, "not implemented", NULL, NULL);
 }
 
 static_assert(offsetof(Livekit__ForwardParticipantRequest, destination_room) ==
@@ -503,7 +454,6 @@ static const struct {
     {"/twirp/livekit.Egress/", TWIRP_INTERNAL, "egress not connected (redis required)"},
     {"/twirp/livekit.Ingress/", TWIRP_INTERNAL, "ingress not connected (redis required)"},
     {"/twirp/livekit.SIP/", TWIRP_INTERNAL, "sip not connected (redis required)"},
-    {"/twirp/livekit.AgentDispatchService/", TWIRP_UNAVAILABLE, WRAPPED "no response from servers"},
 };
 
 static bool is_absent(struct rooms_call *call, const struct http_msg *req)
@@ -512,10 +462,10 @@ static bool is_absent(struct rooms_call *call, const struct http_msg *req)
         if (strncmp(req->path, absent[i].prefix, strlen(absent[i].prefix)) != 0 ||
             strcmp(req->method, "POST") != 0)
             continue;
-        if (grants(call) == NULL)
-            deny(call);
+        if (answer_grants(call) == NULL)
+            answer_deny(call);
         else
-            fail(call, absent[i].code, absent[i].msg, NULL, NULL);
+            answer_fail(call, absent[i].code, absent[i].msg, NULL, NULL);
         return true;
     }
     return false;
@@ -530,10 +480,10 @@ bool rooms_serve(struct rooms_call *call, const struct http_msg *req)
         methods[call->twirp.method->id](call);
         return true;
     case TWIRP_ERROR:
-        refuse(call, &err);
+        answer_refuse(call, &err);
         return true;
     case TWIRP_NOT_OURS:
         break;
     }
-    return is_absent(call, req);
+    return agents_serve(call, req) || is_absent(call, req);
 }

@@ -31,6 +31,7 @@ struct server {
     struct node *node;
     struct door *door, *metrics_door;
     struct node_cfg node_cfg;
+    struct node_preset preset[CONF_ROOMS_MAX];
     struct server_ready ready;
     bool blocked; /* a command found its ring full this round */
     bool stopping;
@@ -298,6 +299,18 @@ static int open_workers(struct server *s)
     return 0;
 }
 
+static struct node_preset preset_of(const struct conf_room *r)
+{
+    return (struct node_preset){.name = r->name,
+                                .metadata = r->metadata,
+                                .empty_timeout_s = r->empty_timeout_s,
+                                .departure_timeout_s = r->departure_timeout_s,
+                                .max_participants = r->max_participants,
+                                .min_playout_delay_ms = r->min_playout_delay_ms,
+                                .max_playout_delay_ms = r->max_playout_delay_ms,
+                                .sync_streams = r->sync_streams};
+}
+
 static int open_node(struct server *s)
 {
     const struct conf *c = s->conf;
@@ -325,9 +338,17 @@ static int open_node(struct server *s)
                 .signal_message_size_limit = c->signal_message_size_limit,
                 .max_tracks = c->num_tracks,
             },
+        .playout_delay = c->playout_delay,
+        .sync_streams = c->sync_streams,
+        .min_playout_delay_ms = c->min_playout_delay_ms,
+        .max_playout_delay_ms = c->max_playout_delay_ms,
+        .preset = s->preset,
+        .preset_n = c->room_n,
         .open_meet = c->meet_open,
         .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
     };
+    for (uint32_t i = 0; i < c->room_n; i++)
+        s->preset[i] = preset_of(&c->room[i]);
     for (uint32_t i = 0; i < c->key_n; i++)
         n->key[i] = (struct node_key){.id = c->key[i].id, .secret = c->key[i].secret};
     n->candidate_n =

@@ -543,6 +543,67 @@ static int set_two(struct conf *c, const struct conf_opt *o, struct place at, co
     return set_text(c, o, at, text);
 }
 
+#define ROOM_AT(name, kind, field)                                                                 \
+    {                                                                                              \
+        .key = name, .type = kind, .at = offsetof(struct conf_room, field), .max = UINT32_MAX      \
+    }
+
+static const struct conf_opt room_table[] = {
+    ROOM_AT("empty_timeout", CONF_SECONDS, empty_timeout_s),
+    ROOM_AT("departure_timeout", CONF_SECONDS, departure_timeout_s),
+    ROOM_AT("max_participants", CONF_UINT, max_participants),
+    ROOM_AT("metadata", CONF_TEXT, metadata),
+    ROOM_AT("min_playout_delay", CONF_UINT, min_playout_delay_ms),
+    ROOM_AT("max_playout_delay", CONF_UINT, max_playout_delay_ms),
+    ROOM_AT("sync_streams", CONF_BOOL, sync_streams),
+};
+
+static int set_room_key(struct conf *c, const struct conf_room *room, struct place at,
+                        const struct yaml *n)
+{
+    const char *words[ARRAY_LEN(room_table)];
+
+    at.line = n->line;
+    for (size_t i = 0; i < ARRAY_LEN(room_table); i++) {
+        struct conf_opt o = room_table[i];
+        words[i] = o.key;
+        if (strcmp(n->key, o.key) != 0)
+            continue;
+        if (n->kind != YAML_KIND_SCALAR)
+            return refuse(c, at, "'%s' takes a single value", o.key);
+        at.key = o.key;
+        o.at += (size_t)((const char *)room - (const char *)c);
+        return set_text(c, &o, at, n->text);
+    }
+    if (strcmp(n->key, "egress") == 0 || strcmp(n->key, "agents") == 0) {
+        note_without_effect(c, at, n->key);
+        return 0;
+    }
+    const char *near = conf_nearest(n->key, words, ARRAY_LEN(words));
+    return refuse(c, at, "unknown key '%s' of a room configuration; %s%s", n->key,
+                  near != NULL ? "did you mean " : "remove it", near != NULL ? near : "");
+}
+
+static int set_rooms(struct conf *c, struct place at, const struct yaml *n)
+{
+    c->room_n = 0;
+    for (const struct yaml *m = n->child; m != NULL; m = m->next) {
+        at.line = m->line;
+        if (c->room_n == CONF_ROOMS_MAX)
+            return refuse(c, at, "more than %d room configurations; remove some", CONF_ROOMS_MAX);
+        struct conf_room *room = &c->room[c->room_n];
+        *room = (struct conf_room){.metadata = ""};
+        int err = keep(c, at, m->key, &room->name);
+        if (err < 0)
+            return err;
+        c->room_n++;
+        for (const struct yaml *k = m->child; k != NULL; k = k->next)
+            if ((err = set_room_key(c, room, at, k)) < 0)
+                return err;
+    }
+    return 0;
+}
+
 static int set_yaml_list(struct conf *c, const struct conf_opt *o, struct place at,
                          const struct yaml *n)
 {
@@ -571,6 +632,10 @@ static int set_node(struct conf *c, const struct conf_opt *o, struct place at, c
         return 0;
     if (o->type == CONF_KEYS && n->kind == YAML_KIND_MAP)
         return set_keys_map(c, at, n);
+    if (o->type == CONF_ROOM && n->kind == YAML_KIND_MAP)
+        return set_rooms(c, at, n);
+    if (o->type == CONF_ROOM)
+        return refuse(c, at, "'%s' takes a name and, below it, keys", o->key);
     if ((o->type == CONF_RANGE || o->type == CONF_NODE_IP) && n->kind == YAML_KIND_MAP)
         return set_two(c, o, at, n);
     if (o->type == CONF_LIST && n->kind == YAML_KIND_LIST)
@@ -677,7 +742,8 @@ static const struct conf_opt *by_env(const char *env, size_t n)
         const struct conf_opt *o = &conf_table[i];
         if (o->env != NULL && strlen(o->env) == n && strncmp(env, o->env, n) == 0)
             return o;
-        if (o->key != NULL && o->type != CONF_ANY && env_is_key(env, n, o->key))
+        if (o->key != NULL && o->type != CONF_ANY && o->type != CONF_ROOM &&
+            env_is_key(env, n, o->key))
             return o;
     }
     return NULL;
@@ -713,8 +779,8 @@ static const struct conf_opt *by_flag(const char *flag, size_t n)
         const struct conf_opt *o = &conf_table[i];
         if (o->flag != NULL && strlen(o->flag) == n && strncmp(flag, o->flag, n) == 0)
             return o;
-        if (o->key != NULL && o->type != CONF_ANY && strchr(o->key, '.') != NULL &&
-            strlen(o->key) == n && strncmp(flag, o->key, n) == 0)
+        if (o->key != NULL && o->type != CONF_ANY && o->type != CONF_ROOM &&
+            strchr(o->key, '.') != NULL && strlen(o->key) == n && strncmp(flag, o->key, n) == 0)
             return o;
     }
     return NULL;

@@ -22,6 +22,7 @@ enum {
     CONF_KEYS_MAX = 64,
     CONF_BINDS_MAX = 16,
     CONF_LIST_MAX = 32,
+    CONF_ROOMS_MAX = 32,
     CONF_ERROR_MAX = 512,
     CONF_NOTICE_MAX = 4096,
     CONF_OPTS_MAX = 192,
@@ -39,6 +40,14 @@ struct conf_list {
 
 struct conf_range {
     uint16_t first, last; /* 0, 0: unset */
+};
+
+/* A named configuration of rooms; zero, false and "" leave the defaults. */
+struct conf_room {
+    const char *name, *metadata;
+    uint32_t empty_timeout_s, departure_timeout_s, max_participants;
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    bool sync_streams;
 };
 
 struct conf {
@@ -78,6 +87,10 @@ struct conf {
 
     bool auto_create, enable_remote_unmute;
     uint32_t empty_timeout_s, departure_timeout_s, max_participants;
+    bool playout_delay, sync_streams;
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    struct conf_room room[CONF_ROOMS_MAX];
+    uint32_t room_n;
 
     uint32_t max_metadata_size, max_attributes_size, max_room_name_length;
     uint32_t max_participant_identity_length, max_participant_name_length;

@@ -21,6 +21,7 @@ enum conf_type {
     CONF_KEYS,     /* map of key: secret */
     CONF_NODE_IP,  /* text, or {ipv4, ipv6} */
     CONF_ADDR,     /* struct addr */
+    CONF_ROOM,     /* struct conf_room of each name */
     CONF_LEVEL,    /* enum log_level */
     CONF_ANY,      /* any shape, unread */
 };

@@ -67,6 +67,11 @@ TEST(conf_errors_name_line_and_remedy)
         {"development: maybe\n",
          "x:1: development: 'maybe' is neither true nor false; write one of these"},
         {"port:\n  - 1\n", "x:1: 'port' takes a single value"},
+        {"room:\n  room_configurations:\n    a:\n      max_participant: 3\n",
+         "x:4: unknown key 'max_participant' of a room configuration; did you mean "
+         "max_participants"},
+        {"room: {room_configurations: 5}\n",
+         "x:1: 'room.room_configurations' takes a name and, below it, keys"},
         {"zzzzzzzzzzzzzz: 1\n",
          "x:1: unknown key 'zzzzzzzzzzzzzz'; remove it, or start with --disable-strict-config"},
         {"debug_handler_port: 1\n",
@@ -80,6 +85,30 @@ TEST(conf_errors_name_line_and_remedy)
         EXPECT_STR(c.error, bad[i].error);
         conf_fini(&c);
     }
+}
+
+TEST(conf_reads_named_configurations_of_rooms)
+{
+    static const char text[] = "room:\n  sync_streams: true\n"
+                               "  playout_delay: {enabled: true, min: 100, max: 2000}\n"
+                               "  room_configurations:\n"
+                               "    big: {max_participants: 9, empty_timeout: 5m, metadata: m}\n"
+                               "    slow:\n      min_playout_delay: 300\n      sync_streams: yes\n";
+    struct conf c;
+
+    conf_init(&c);
+    EXPECT_EQ(conf_yaml(&c, "x", bytes_str(text)), 0);
+    EXPECT(c.sync_streams && c.playout_delay);
+    EXPECT_EQ(c.max_playout_delay_ms, 2000);
+    EXPECT_EQ(c.room_n, 2);
+    EXPECT_STR(c.room[0].name, "big");
+    EXPECT_EQ(c.room[0].max_participants, 9);
+    EXPECT_EQ(c.room[0].empty_timeout_s, 300);
+    EXPECT_STR(c.room[0].metadata, "m");
+    EXPECT_STR(c.room[1].metadata, "");
+    EXPECT_EQ(c.room[1].min_playout_delay_ms, 300);
+    EXPECT(c.room[1].sync_streams);
+    conf_fini(&c);
 }
 
 TEST(conf_flags_rule_over_variables_over_the_file)

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { VALUE_BYTES_MAX = 64 };
+
+static_assert(2 * VALUE_BYTES_MAX + 3 <= LOG_VALUE_MAX, "every byte escaped, quotes, end");
+
 /* The one place of the process that has mutable file-scope state below io/. */
 static _Atomic int log_fd = 2;
 static _Atomic int log_max = LOG_LEVEL_INFO;
@@ -68,10 +72,12 @@ static void add_time(struct str *s, int64_t wall_us)
                (int)(of_day / 60 % 60), (int)(of_day % 60), (int)(wall_us / 1000 % 1000));
 }
 
-static void add_quoted(struct str *s, struct bytes b)
+static void add_quoted(struct str *s, struct bytes b, bool escaped)
 {
     str_add_char(s, '"');
     for (size_t i = 0; i < b.len; i++) {
+        if (escaped && b.p[i] == '\\' && i + 1 < b.len)
+            i++; /* a quoted value writes these two as JSON does */
         uint8_t c = b.p[i];
         if (c == '"' || c == '\\')
             str_printf(s, "\\%c", c);
@@ -81,6 +87,31 @@ static void add_quoted(struct str *s, struct bytes b)
             str_add_char(s, (char)c);
     }
     str_add_char(s, '"');
+}
+
+const char *log_value(char out[LOG_VALUE_MAX], const char *text)
+{
+    struct bytes b = bytes_str(text);
+    bool quote = b.len == 0;
+    size_t n = 1;
+
+    b.len = size_min(b.len, VALUE_BYTES_MAX);
+    while (b.len > 0 && text[b.len] != '\0' && ((uint8_t)text[b.len] & 0xc0) == 0x80)
+        b.len--; /* not in the middle of a character */
+    out[0] = '"';
+    for (size_t i = 0; i < b.len; i++) {
+        uint8_t c = b.p[i];
+        quote |= c <= 0x20 || c == 0x7f || c == '"' || c == '\\' || c == '=';
+        if (c == '"' || c == '\\')
+            out[n++] = '\\';
+        out[n++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+    }
+    out[n] = '"';
+    out[n + 1] = '\0';
+    if (quote)
+        return out;
+    out[n] = '\0';
+    return out + 1;
 }
 
 /* The value of one pair: up to the next space, or a quoted run. */
@@ -112,14 +143,15 @@ static void add_json_pairs(struct str *s, const char *p)
         if (p == key)
             break;
         str_add_char(s, ',');
-        add_quoted(s, bytes_of(key, (size_t)(p - key)));
+        add_quoted(s, bytes_of(key, (size_t)(p - key)), false);
         str_add_char(s, ':');
         struct bytes v = {0};
+        bool quoted = false;
         if (*p == '=') {
-            p++;
+            quoted = *++p == '"';
             v = take_value(&p);
         }
-        add_quoted(s, v);
+        add_quoted(s, v, quoted);
     }
 }
 
@@ -142,7 +174,7 @@ void log_line(enum log_level level, const char *event, const char *pairs)
         str_add(&s, "{\"ts\":\"");
         add_time(&s, wall_us);
         str_printf(&s, "\",\"level\":\"%s\",\"event\":", level_name[level]);
-        add_quoted(&s, bytes_str(event));
+        add_quoted(&s, bytes_str(event), false);
         add_json_pairs(&s, pairs);
         str_add_char(&s, '}');
     } else {

@@ -21,6 +21,8 @@ enum {
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
+enum { LOG_VALUE_MAX = 160 }; /* of log_value(): 64 bytes of text, each escaped, and quotes */
+
 struct log_site {
     _Atomic int64_t second; /* of the window that `n` counts */
     _Atomic uint32_t n;
@@ -33,6 +35,9 @@ bool log_level_parse(struct bytes text, enum log_level *out);
 /* Unix time for the lines that follow; each loop tells it once a round. */
 void log_clock(int64_t wall_us);
 
+/* A stranger's text as the value of a pair: at most 64 bytes of it, in quotes when it holds spaces,
+ * quotes or control characters (which become '?').  Returns out. */
+const char *log_value(char out[LOG_VALUE_MAX], const char *text);
 /* `pairs` is "key=value key=\"quoted value\"" or empty. */
 void log_line(enum log_level level, const char *event, const char *pairs);
 void log_at(struct log_site *site, enum log_level level, const char *event, const char *fmt, ...)

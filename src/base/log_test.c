@@ -44,6 +44,32 @@ TEST(log_json_is_one_object_with_the_pairs_as_members)
                "\"room\":\"demo\",\"name\":\"a b\",\"bare\":\"\"}\n");
 }
 
+TEST(log_value_is_quoted_when_it_would_be_misread)
+{
+    static const struct {
+        const char *text, *value;
+    } rows[] = {
+        {"ann", "ann"},
+        {"", "\"\""},
+        {"a b", "\"a b\""},
+        {"a=b", "\"a=b\""},
+        {"a\"b\\", "\"a\\\"b\\\\\""},
+        {"a\nevent=join", "\"a?event=join\""},
+        {"0123456789012345678901234567890123456789012345678901234567890123456789",
+         "0123456789012345678901234567890123456789012345678901234567890123"},
+        {"012345678901234567890123456789012345678901234567890123456789012\xc3\xa9x",
+         "012345678901234567890123456789012345678901234567890123456789012"},
+    };
+    char buf[LOG_VALUE_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        EXPECT_STR(log_value(buf, rows[i].text), rows[i].value);
+    memset(buf, 0, sizeof buf);
+    EXPECT_STR(caught(true, LOG_LEVEL_INFO, "join", "name=\"a\\\"b\\\\\" x=1"),
+               "{\"ts\":\"2025-11-21T15:00:00.123Z\",\"level\":\"info\",\"event\":\"join\","
+               "\"name\":\"a\\\"b\\\\\",\"x\":\"1\"}\n");
+}
+
 TEST(log_site_is_held_to_its_rate_and_says_what_it_left_out)
 {
     struct log_site site = {0};

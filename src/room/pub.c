@@ -93,16 +93,28 @@ static Livekit__SimulcastCodecInfo *codec_entry(struct arena *a, const char *cod
     return c->mime_type != NULL && c->cid != NULL ? c : NULL;
 }
 
-static void choose_layer_mode(Livekit__SimulcastCodecInfo *c, Livekit__VideoLayer__Mode asked,
-                              bool video)
+#define LAYER_MODE(word) LIVEKIT__VIDEO_LAYER__MODE__##word
+
+static void choose_layer_mode(const struct pub *p, Livekit__SimulcastCodecInfo *c,
+                              Livekit__VideoLayer__Mode asked)
 {
-    if (!video)
+    if (!p->video)
         return;
     c->video_layer_mode = asked;
-    if (asked == LIVEKIT__VIDEO_LAYER__MODE__MODE_UNUSED)
-        c->video_layer_mode = is_svc(c->mime_type)
-                                  ? LIVEKIT__VIDEO_LAYER__MODE__MULTIPLE_SPATIAL_LAYERS_PER_STREAM
-                                  : LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM;
+    if (asked != LAYER_MODE(MODE_UNUSED))
+        return;
+    if (is_svc(c->mime_type))
+        c->video_layer_mode = LAYER_MODE(MULTIPLE_SPATIAL_LAYERS_PER_STREAM);
+    else if (p->member->bare_reports)
+        c->video_layer_mode = LAYER_MODE(ONE_SPATIAL_LAYER_PER_STREAM_INCOMPLETE_RTCP_SR);
+    else
+        c->video_layer_mode = LAYER_MODE(ONE_SPATIAL_LAYER_PER_STREAM);
+}
+
+static bool is_simulcast(Livekit__VideoLayer__Mode mode)
+{
+    return mode == LAYER_MODE(ONE_SPATIAL_LAYER_PER_STREAM) ||
+           mode == LAYER_MODE(ONE_SPATIAL_LAYER_PER_STREAM_INCOMPLETE_RTCP_SR);
 }
 
 /* One entry per announced codec, or one made up. */
@@ -123,10 +135,8 @@ static bool fill_codecs(struct pub *p, const Livekit__AddTrackRequest *req)
             return false;
         c->layers = sc->n_layers > 0 ? sc->layers : req->layers;
         c->n_layers = sc->n_layers > 0 ? sc->n_layers : req->n_layers;
-        choose_layer_mode(c, sc->video_layer_mode, p->video);
-        number_layers(c->layers, c->n_layers,
-                      c->video_layer_mode ==
-                          LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM);
+        choose_layer_mode(p, c, sc->video_layer_mode);
+        number_layers(c->layers, c->n_layers, is_simulcast(c->video_layer_mode));
         info->codecs[info->n_codecs++] = c;
         if (*c->cid != '\0')
             p->cid[p->cid_n++] = c->cid;
@@ -137,7 +147,7 @@ static bool fill_codecs(struct pub *p, const Livekit__AddTrackRequest *req)
             return false;
         c->layers = req->layers;
         c->n_layers = req->n_layers;
-        choose_layer_mode(c, LIVEKIT__VIDEO_LAYER__MODE__MODE_UNUSED, p->video);
+        choose_layer_mode(p, c, LAYER_MODE(MODE_UNUSED));
         number_layers(c->layers, c->n_layers, true);
         info->codecs[info->n_codecs++] = c;
     }
@@ -203,9 +213,7 @@ static bool fill_info(struct pub *p, const Livekit__AddTrackRequest *req)
         return false;
     if (!fill_codecs(p, req))
         return false;
-    number_layers(info->layers, info->n_layers,
-                  info->codecs[0]->video_layer_mode ==
-                      LIVEKIT__VIDEO_LAYER__MODE__ONE_SPATIAL_LAYER_PER_STREAM);
+    number_layers(info->layers, info->n_layers, is_simulcast(info->codecs[0]->video_layer_mode));
     info->mime_type = info->codecs[0]->mime_type;
     return !p->arena.failed;
 }
@@ -332,6 +340,7 @@ int pub_go_live(struct pub *p, const struct pub_media *media)
         p->track = 0;
         return E_LIMIT;
     }
+    p->told_muted = p->info->muted;
     p->state = PUB_LIVE;
     char *mid = arena_dup_str(&p->arena, media->mid);
     if (mid != NULL)
@@ -355,31 +364,49 @@ void pub_set_mime(struct pub *p, const char *mime)
         member_changed(p->member, NEWS_NOW);
 }
 
-static void tell_muted(struct pub *p, track_id track)
+/* What is, against what the shard of this track was told; false: its queue is full. */
+static bool tell_muted(const struct pub *p, track_id track, bool *told)
 {
     struct cmd c = {.kind = CMD_TRACK_SET};
 
-    if (track == 0)
-        return;
+    if (track == 0 || *told == p->info->muted)
+        return true;
     c.track_set.track = track;
     c.track_set.muted = p->info->muted;
-    /* Refused by a full queue or heap: then the next change puts it right. */
-    (void)plane_push(&p->member->room->house->plane, handle_shard(track), &c);
+    if (!plane_push(&p->member->room->house->plane, handle_shard(track), &c))
+        return false;
+    *told = p->info->muted;
+    return true;
+}
+
+us_t pub_settle(struct member *m, us_t now)
+{
+    uint32_t shard_n = m->room->house->plane.shard_n;
+    bool all = true;
+
+    if (!m->pubs_dirty)
+        return US_NEVER;
+    for (struct pub *p = m->pubs; p != NULL; p = p->next) {
+        all &= tell_muted(p, p->track, &p->told_muted);
+        for (uint32_t s = 0; p->mirror != NULL && s < shard_n; s++)
+            all &= tell_muted(p, p->mirror[s].track, &p->mirror[s].told_muted);
+    }
+    m->pubs_dirty = !all;
+    return all ? US_NEVER : now + PUB_SETTLE_US;
 }
 
 void pub_set_muted(struct pub *p, bool muted)
 {
-    uint32_t shard_n = p->member->room->house->plane.shard_n;
+    struct member *m = p->member;
 
     if (p->info->muted == muted)
         return;
     p->info->muted = muted;
-    tell_muted(p, p->track);
-    for (uint32_t s = 0; p->mirror != NULL && s < shard_n; s++)
-        tell_muted(p, p->mirror[s].track);
+    m->pubs_dirty = true;
+    (void)pub_settle(m, m->room->house->tick.now); /* what is refused, the tick repeats */
     if (muted)
         p->level = 0;
-    member_changed(p->member, NEWS_NOW);
+    member_changed(m, NEWS_NOW);
 }
 
 static void close_mirrors(struct pub *p)
@@ -661,6 +688,7 @@ static track_id local_track(struct pub *p, uint8_t shard)
         return 0;
     }
     mi->track = t;
+    mi->told_muted = p->info->muted;
     return t;
 }
 

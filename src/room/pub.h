@@ -11,6 +11,8 @@
 
 #include "livekit_rtc.pb-c.h"
 
+enum { PUB_SETTLE_US = 100 * 1000 }; /* a command that was refused is tried again so often */
+
 /* E_LIMIT, E_NOMEM. */
 MUST_CHECK int pub_add(struct member *m, const Livekit__AddTrackRequest *req, struct pub **ret);
 struct pub *pub_find(const struct member *m, const char *sid);
@@ -32,6 +34,9 @@ struct pub_media {
 /* Opens the track and shows the publication to the others.  E_LIMIT, E_NOMEM. */
 MUST_CHECK int pub_go_live(struct pub *p, const struct pub_media *media);
 void pub_set_muted(struct pub *p, bool muted);
+/* Tells the shards what they do not know yet of the member's publications; returns when to try
+ * again (US_NEVER). */
+us_t pub_settle(struct member *m, us_t now);
 /* The codec that really arrived. */
 void pub_set_mime(struct pub *p, const char *mime);
 /* Ends it with its subscriptions. */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "room/dispatch.h"
 #include "room/pub.h"
 
 enum {
@@ -24,6 +25,7 @@ static void room_free(struct room *r)
     if (r == NULL)
         return;
     room_reap(r);
+    dispatch_fini(r);
     map_fini(&r->by_identity);
     map_fini(&r->by_track);
     mem_free(r->member);
@@ -87,6 +89,10 @@ int house_create(struct house *h, const char *name, struct room **ret)
     r->empty_timeout_s = h->cfg.empty_timeout_s;
     r->departure_timeout_s = h->cfg.departure_timeout_s;
     r->max_participants = h->cfg.max_participants;
+    r->playout_delay = h->cfg.playout_delay;
+    r->min_playout_delay_ms = h->cfg.min_playout_delay_ms;
+    r->max_playout_delay_ms = h->cfg.max_playout_delay_ms;
+    r->sync_streams = h->cfg.sync_streams;
     r->created_ms = house_wall_ms(h);
     r->created_at = h->tick.now;
     r->emptied_at = h->tick.now;
@@ -227,6 +233,59 @@ bool room_set_metadata(struct room *r, const char *metadata)
     r->news = true;
     room_touch(r);
     return true;
+}
+
+static uint32_t either(uint32_t said, uint32_t preset)
+{
+    return said != 0 ? said : preset;
+}
+
+int house_preset(const struct house *h, const char *name, struct room_wish *wish)
+{
+    const struct room_wish *p = NULL;
+
+    if (*name == '\0')
+        return 0;
+    for (uint32_t i = 0; i < h->cfg.preset_n && p == NULL; i++)
+        if (strcmp(h->cfg.preset[i].name, name) == 0)
+            p = &h->cfg.preset[i].wish;
+    if (p == NULL)
+        return E_NOENT;
+    wish->empty_timeout_s = either(wish->empty_timeout_s, p->empty_timeout_s);
+    wish->departure_timeout_s = either(wish->departure_timeout_s, p->departure_timeout_s);
+    wish->max_participants = either(wish->max_participants, p->max_participants);
+    wish->min_playout_delay_ms = either(wish->min_playout_delay_ms, p->min_playout_delay_ms);
+    wish->max_playout_delay_ms = either(wish->max_playout_delay_ms, p->max_playout_delay_ms);
+    wish->sync_streams |= p->sync_streams;
+    if (wish->metadata == NULL || *wish->metadata == '\0')
+        wish->metadata = p->metadata;
+    if (wish->agent_n == 0) {
+        wish->agent = p->agent;
+        wish->agent_n = p->agent_n;
+    }
+    return 0;
+}
+
+int room_apply(struct room *r, const struct room_wish *wish, bool created)
+{
+    struct dispatch *d;
+    int err = 0;
+
+    r->empty_timeout_s = either(wish->empty_timeout_s, r->empty_timeout_s);
+    r->departure_timeout_s = either(wish->departure_timeout_s, r->departure_timeout_s);
+    r->max_participants = either(wish->max_participants, r->max_participants);
+    if (wish->min_playout_delay_ms > 0 || wish->max_playout_delay_ms > 0) {
+        r->playout_delay = true;
+        r->min_playout_delay_ms = wish->min_playout_delay_ms;
+        r->max_playout_delay_ms = wish->max_playout_delay_ms;
+    }
+    r->sync_streams |= wish->sync_streams;
+    if (wish->metadata != NULL && *wish->metadata != '\0' && !room_set_metadata(r, wish->metadata))
+        err = E_NOMEM;
+    for (size_t i = 0; created && i < wish->agent_n && err == 0; i++)
+        err = dispatch_add(r, wish->agent[i], &d);
+    room_touch(r);
+    return err;
 }
 
 uint8_t room_pick_shard(const struct room *r)

@@ -19,6 +19,7 @@
 #include "room/grant.h"
 #include "room/plane.h"
 
+#include "livekit_room.pb-c.h"
 #include "livekit_rtc.pb-c.h"
 
 enum {
@@ -37,7 +38,8 @@ enum {
     ROOM_DEPARTED_IDENTITY_MAX = 64,
 };
 
-struct session; /* signal/session.h: a member's signalling half, of the same life */
+struct dispatch; /* room/dispatch.h */
+struct session;  /* signal/session.h: a member's signalling half, of the same life */
 struct member;
 
 struct room_limits {
@@ -67,6 +69,7 @@ struct pub_codec {
 struct pub_mirror {
     track_id track; /* 0: none */
     uint32_t used;  /* subscriptions on it */
+    bool told_muted;
 };
 
 struct pub {
@@ -78,7 +81,8 @@ struct pub {
     uint32_t cid_n;
     enum pub_state state;
     bool video, svc, told_subscribed;
-    track_id track; /* 0 while pending */
+    bool told_muted; /* what the shard last heard */
+    track_id track;  /* 0 while pending */
     char mid[CMD_MID_MAX];
     struct rtp_ext_ids ext;
     uint8_t codec_n, layer_n;
@@ -137,10 +141,12 @@ struct member {
     Livekit__ClientInfo__Capability capability[ROOM_CAPABILITIES_MAX];
     uint32_t capability_n;
     bool auto_subscribe, adaptive_stream;
-    bool announced; /* somebody was told of it */
-    bool gone;      /* left; waiting in room->left */
+    bool bare_reports; /* its sender reports lack what layers are aligned by (OBS) */
+    bool announced;    /* somebody was told of it */
+    bool gone;         /* left; waiting in room->left */
     enum member_news news;
     bool subs_dirty; /* subscriptions need a look */
+    bool pubs_dirty; /* a shard does not know yet what holds */
     uint8_t shard;
     struct pub *pubs;
     uint32_t pub_n;
@@ -173,7 +179,12 @@ struct room {
     char sid[ROOM_SID_MAX];
     char *name, *metadata;
     uint32_t empty_timeout_s, departure_timeout_s, max_participants;
-    uint32_t min_playout_delay, max_playout_delay;
+    bool playout_delay; /* subscribers are told how much to buffer */
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    bool sync_streams; /* tracks of one source come in one stream */
+    struct dispatch *dispatches;
+    uint32_t dispatch_n;
+    bool dispatched;             /* the list says all; else it stands for the default one */
     int64_t created_ms;          /* wall */
     us_t created_at, emptied_at; /* emptied_at: US_NEVER while somebody is in */
     bool ever_joined, closed;
@@ -195,10 +206,30 @@ struct room {
     struct room *next_closed;
 };
 
+/* What CreateRoom, a token's roomConfig or a preset asks of a room; zero, false and NULL leave
+ * things as they are. */
+struct room_wish {
+    uint32_t empty_timeout_s, departure_timeout_s, max_participants;
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    bool sync_streams;
+    const char *metadata;
+    Livekit__RoomAgentDispatch **agent; /* counts when the room is made */
+    size_t agent_n;
+};
+
+struct room_preset {
+    const char *name;
+    struct room_wish wish;
+};
+
 struct house_cfg {
     uint64_t seed;
     uint32_t shard_n, peers_per_shard_soft;
     uint32_t empty_timeout_s, departure_timeout_s, max_participants;
+    bool playout_delay, sync_streams;
+    uint32_t min_playout_delay_ms, max_playout_delay_ms;
+    const struct room_preset *preset; /* borrowed */
+    uint32_t preset_n;
     struct room_limits limits;
 };
 
@@ -220,6 +251,10 @@ int64_t house_wall_ms(const struct house *h);
 struct room *house_find(const struct house *h, const char *name);
 /* E_LIMIT, E_NOMEM. */
 MUST_CHECK int house_create(struct house *h, const char *name, struct room **ret);
+/* What `wish` leaves open, from the preset of that name ("": none).  E_NOENT: no such preset. */
+MUST_CHECK int house_preset(const struct house *h, const char *name, struct room_wish *wish);
+/* E_NOMEM, E_LIMIT: part of it may hold. */
+int room_apply(struct room *r, const struct room_wish *wish, bool created);
 /* Room whose work is due, or NULL. */
 struct room *house_due(const struct house *h);
 us_t house_deadline(const struct house *h);

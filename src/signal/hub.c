@@ -1,5 +1,6 @@
 #include "signal/hub.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "signal/negotiate.h"
 #include "signal/push.h"
@@ -24,6 +25,7 @@ int hub_open(struct hub **ret, const struct hub_cfg *cfg, struct tick tick)
     hub->house.tick = tick;
     map_init(&hub->by_conn, rng_u64(&hub->house.rng));
     outbox_init(&hub->out);
+    rpc_init(hub);
     str_id(hub->node_id, sizeof hub->node_id, "ND_", &hub->house.rng);
     *ret = hub;
     return 0;
@@ -68,9 +70,11 @@ void hub_time(struct hub *hub, struct tick tick)
     hub->house.tick = tick;
 }
 
-int hub_room(struct hub *hub, const char *name, bool force, struct room **ret)
+int hub_room(struct hub *hub, const char *name, const struct room_wish *wish, bool force,
+             struct room **ret)
 {
     struct room *r = house_find(&hub->house, name);
+    char text[LOG_VALUE_MAX];
 
     if (r != NULL) {
         *ret = r;
@@ -78,10 +82,14 @@ int hub_room(struct hub *hub, const char *name, bool force, struct room **ret)
     }
     if (!hub->cfg.auto_create && !force)
         return E_NOENT;
-    int err = house_create(&hub->house, name, ret);
-    if (err == 0)
-        outbox_log(&hub->out, 2, "event=room_created room=%s name=%.64s", (*ret)->sid, name);
-    return err;
+    int err = house_create(&hub->house, name, &r);
+    if (err == 0 && wish != NULL && (err = room_apply(r, wish, true)) != 0)
+        room_close(r); /* half of what was wished for is no room */
+    if (err != 0)
+        return err;
+    outbox_log(&hub->out, 2, "event=room_created room=%s name=%s", r->sid, log_value(text, name));
+    *ret = r;
+    return 0;
 }
 
 void hub_delete_room(struct hub *hub, struct room *r, Livekit__DisconnectReason reason)
@@ -252,6 +260,7 @@ static us_t tick_member(struct member *m, us_t now)
     if (s->queued_n > 0)
         request_retry_queued(s);
     us_t next = s->missing_n > 0 ? missing_tick(s, now) : US_NEVER;
+    next = us_min(next, pub_settle(m, now));
     m->subs_dirty = false;
     return us_min(next, session_tick(s, now));
 }
@@ -292,7 +301,7 @@ void hub_tick(struct hub *hub)
         if (t != NULL)
             transport_drain(t);
     }
-    (void)rpc_tick(hub);
+    rpc_tick(hub);
     house_reap(&hub->house);
     reap(hub);
 }
@@ -300,8 +309,7 @@ void hub_tick(struct hub *hub)
 us_t hub_deadline(const struct hub *hub)
 {
     us_t at = us_min(house_deadline(&hub->house), assoc_pool_deadline());
-
-    return hub->rpc_n > 0 ? us_min(at, hub->house.tick.now + US_PER_SEC / 4) : at;
+    return us_min(at, heap_deadline(&hub->rpc_due));
 }
 
 void hub_shutdown(struct hub *hub)

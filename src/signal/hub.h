@@ -42,8 +42,6 @@ struct rpc_result {
     char *payload; /* or error text; owned by the receiver (mem_free) */
 };
 
-struct rpc;
-
 struct hub {
     struct hub_cfg cfg;
     struct house house;
@@ -55,8 +53,10 @@ struct hub {
     char node_id[ROOM_SID_MAX];
     bool shutdown;
     uint32_t session_n;
-    struct rpc *rpcs;
-    uint32_t rpc_n;
+    struct map rpc_by_id; /* under way */
+    struct heap rpc_due;
+    struct rpc *rpc_done; /* until rpc_result() */
+    uint32_t rpc_n;       /* both */
     uint64_t messages, messages_bad, data_packets, data_refused;
     uint8_t packet[HUB_PACKET_MAX];
 };
@@ -83,9 +83,10 @@ void hub_tick(struct hub *hub);
 us_t hub_deadline(const struct hub *hub);
 void hub_shutdown(struct hub *hub);
 
-/* A room of this name, made if there is none and the configuration allows (or `force`).
- * E_NOENT, E_LIMIT, E_NOMEM. */
-MUST_CHECK int hub_room(struct hub *hub, const char *name, bool force, struct room **ret);
+/* A room of this name, made as `wish` (may be NULL) says if there is none and the configuration
+ * allows (or `force`).  E_NOENT, E_LIMIT, E_NOMEM. */
+MUST_CHECK int hub_room(struct hub *hub, const char *name, const struct room_wish *wish, bool force,
+                        struct room **ret);
 /* Everybody must leave. */
 void hub_delete_room(struct hub *hub, struct room *r, Livekit__DisconnectReason reason);
 

@@ -5,16 +5,69 @@
 #include "wire/pb.h"
 
 struct rpc {
-    struct rpc *next;
+    struct heap_node due;     /* until done */
+    struct session *to;       /* NULL when done */
+    struct rpc *next, **back; /* of the same session */
+    struct rpc *next_done;
     char id[ROOM_SID_MAX];
-    char to[ROOM_SID_MAX]; /* sid of the participant */
-    char room[ROOM_SID_MAX];
     uint64_t conn;
-    bool acked, done, ok;
-    us_t ack_by, answer_by;
+    bool acked, ok;
+    us_t answer_by;
     uint32_t code;
     char *payload;
 };
+
+void rpc_init(struct hub *hub)
+{
+    map_init(&hub->rpc_by_id, rng_u64(&hub->house.rng));
+    heap_init(&hub->rpc_due);
+}
+
+/* It is over; rpc_result() hands it out. */
+static void end(struct hub *hub, struct rpc *r, bool ok, uint32_t code, struct bytes payload)
+{
+    *r->back = r->next;
+    if (r->next != NULL)
+        r->next->back = r->back;
+    r->to = NULL;
+    heap_remove(&hub->rpc_due, &r->due);
+    (void)map_take(&hub->rpc_by_id, bytes_str(r->id)); /* it is there */
+    r->ok = ok;
+    r->code = code;
+    r->payload = mem_dup(payload.p != NULL ? payload.p : (const uint8_t *)"", payload.len);
+    r->next_done = hub->rpc_done;
+    hub->rpc_done = r;
+}
+
+static struct rpc *begin(struct session *to, uint32_t timeout_ms, uint64_t conn)
+{
+    struct hub *hub = to->hub;
+    us_t now = hub->house.tick.now;
+    struct rpc *r = mem_zero(sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    str_id(r->id, sizeof r->id, "RPC_", &hub->house.rng);
+    r->conn = conn;
+    r->answer_by = now + timeout_ms * US_PER_MS;
+    if (!heap_set(&hub->rpc_due, &r->due, us_min(now + RPC_ACK_US, r->answer_by)))
+        goto fail;
+    if (!map_put(&hub->rpc_by_id, bytes_str(r->id), r))
+        goto fail;
+    r->to = to;
+    r->next = to->rpcs;
+    r->back = &to->rpcs;
+    if (r->next != NULL)
+        r->next->back = &r->next;
+    to->rpcs = r;
+    hub->rpc_n++;
+    return r;
+
+fail:
+    heap_remove(&hub->rpc_due, &r->due);
+    mem_free(r);
+    return NULL;
+}
 
 int rpc_call(struct hub *hub, struct member *to, const char *method, const char *payload,
              uint32_t timeout_ms, uint64_t conn)
@@ -27,20 +80,11 @@ int rpc_call(struct hub *hub, struct member *to, const char *method, const char 
         return E_TOO_LARGE;
     if (hub->rpc_n >= HUB_RPCS_MAX)
         return E_LIMIT;
-    struct rpc *r = mem_zero(sizeof *r);
-    if (r == NULL)
-        return E_NOMEM;
     if (timeout_ms == 0)
         timeout_ms = RPC_RESPONSE_MS;
-    str_id(r->id, sizeof r->id, "RPC_", &hub->house.rng);
-    memcpy(r->to, to->sid, sizeof r->to);
-    memcpy(r->room, to->room->sid, sizeof r->room);
-    r->conn = conn;
-    r->ack_by = hub->house.tick.now + RPC_ACK_US;
-    r->answer_by = hub->house.tick.now + timeout_ms * US_PER_MS;
-    r->next = hub->rpcs;
-    hub->rpcs = r;
-    hub->rpc_n++;
+    struct rpc *r = begin(to->session, timeout_ms, conn);
+    if (r == NULL)
+        return E_NOMEM;
     req.id = r->id;
     req.method = (char *)method;
     req.payload = (char *)payload;
@@ -57,31 +101,15 @@ int rpc_call(struct hub *hub, struct member *to, const char *method, const char 
     return 0;
 }
 
-static struct rpc *find(struct hub *hub, const struct member *from, struct bytes id)
-{
-    for (struct rpc *r = hub->rpcs; r != NULL; r = r->next)
-        if (!r->done && bytes_eq_str(id, r->id) && strcmp(r->to, from->sid) == 0)
-            return r;
-    return NULL;
-}
-
-static void end(struct rpc *r, bool ok, uint32_t code, struct bytes payload)
-{
-    r->done = true;
-    r->ok = ok;
-    r->code = code;
-    r->payload = mem_dup(payload.p != NULL ? payload.p : (const uint8_t *)"", payload.len);
-}
-
 bool rpc_answered(struct hub *hub, const struct member *from, const struct data_packet *d)
 {
     struct pb_field f, error;
 
-    if (hub->rpcs == NULL || (d->value != DATA_RPC_ACK && d->value != DATA_RPC_RESPONSE) ||
+    if (hub->rpc_n == 0 || (d->value != DATA_RPC_ACK && d->value != DATA_RPC_RESPONSE) ||
         !pb_field_find(d->body, 1, &f) || f.wire != PB_BYTES)
         return false;
-    struct rpc *r = find(hub, from, f.bytes);
-    if (r == NULL)
+    struct rpc *r = map_find(&hub->rpc_by_id, f.bytes);
+    if (r == NULL || r->to != from->session)
         return false;
     if (d->value == DATA_RPC_ACK) {
         r->acked = true;
@@ -89,68 +117,66 @@ bool rpc_answered(struct hub *hub, const struct member *from, const struct data_
         struct pb_field code = {0}, message = {0};
         (void)pb_field_find(error.bytes, 1, &code);    /* absent: 0 */
         (void)pb_field_find(error.bytes, 2, &message); /* absent: "" */
-        end(r, false, (uint32_t)code.num, message.bytes);
+        end(hub, r, false, (uint32_t)code.num, message.bytes);
     } else {
         struct pb_field payload = {0};
         (void)pb_field_find(d->body, 2, &payload); /* absent: "" */
-        end(r, true, 0, payload.bytes);
+        end(hub, r, true, 0, payload.bytes);
     }
     return true;
 }
 
 bool rpc_result(struct hub *hub, struct rpc_result *out)
 {
-    for (struct rpc **at = &hub->rpcs; *at != NULL; at = &(*at)->next) {
-        struct rpc *r = *at;
-        if (!r->done)
-            continue;
-        *out = (struct rpc_result){
-            .conn = r->conn, .ok = r->ok, .code = r->code, .payload = r->payload};
-        *at = r->next;
-        hub->rpc_n--;
-        mem_free(r);
-        return true;
-    }
-    return false;
+    struct rpc *r = hub->rpc_done;
+
+    if (r == NULL)
+        return false;
+    hub->rpc_done = r->next_done;
+    hub->rpc_n--;
+    *out =
+        (struct rpc_result){.conn = r->conn, .ok = r->ok, .code = r->code, .payload = r->payload};
+    mem_free(r);
+    return true;
 }
 
-static bool still_there(const struct hub *hub, const struct rpc *r)
+void rpc_left(struct session *s)
 {
-    const struct heap *h = &hub->house.due;
-
-    for (uint32_t i = 0; i < h->n; i++) {
-        const struct room *room = OWNER_OF(h->node[i], struct room, due);
-        if (strcmp(room->sid, r->room) == 0)
-            return room_find_sid(room, r->to) != NULL;
-    }
-    return false;
+    while (s->rpcs != NULL)
+        end(s->hub, s->rpcs, false, RPC_RECIPIENT_DISCONNECTED,
+            bytes_str("Recipient disconnected"));
 }
 
-us_t rpc_tick(struct hub *hub)
+/* Acknowledged in time: the answer counts from here on. */
+static void put_off(struct hub *hub, struct rpc *r)
 {
-    us_t now = hub->house.tick.now, next = US_NEVER;
+    bool kept = heap_set(&hub->rpc_due, &r->due, r->answer_by);
+    assert(kept); /* it is inside already: moving takes no memory */
+}
 
-    for (struct rpc *r = hub->rpcs; r != NULL; r = r->next) {
-        if (r->done)
-            continue;
-        if (!still_there(hub, r))
-            end(r, false, RPC_RECIPIENT_DISCONNECTED, bytes_str("Recipient disconnected"));
-        else if (!r->acked && now >= r->ack_by)
-            end(r, false, RPC_CONNECTION_TIMEOUT, bytes_str("Connection timeout"));
-        else if (now >= r->answer_by)
-            end(r, false, RPC_RESPONSE_TIMEOUT, bytes_str("Response timeout"));
+void rpc_tick(struct hub *hub)
+{
+    us_t now = hub->house.tick.now;
+    struct heap_node *node;
+
+    while ((node = heap_first(&hub->rpc_due)) != NULL && node->at <= now) {
+        struct rpc *r = OWNER_OF(node, struct rpc, due);
+        if (now >= r->answer_by)
+            end(hub, r, false, RPC_RESPONSE_TIMEOUT, bytes_str("Response timeout"));
+        else if (!r->acked)
+            end(hub, r, false, RPC_CONNECTION_TIMEOUT, bytes_str("Connection timeout"));
         else
-            next = us_min(next, us_min(now + US_PER_SEC / 4, r->answer_by));
+            put_off(hub, r);
     }
-    return next;
 }
 
 void rpc_fini(struct hub *hub)
 {
-    while (hub->rpcs != NULL) {
-        struct rpc *r = hub->rpcs;
-        hub->rpcs = r->next;
-        mem_free(r->payload);
-        mem_free(r);
-    }
+    struct rpc_result result;
+
+    assert(hub->rpc_due.n == 0); /* every session has ended */
+    while (rpc_result(hub, &result))
+        mem_free(result.payload);
+    heap_fini(&hub->rpc_due);
+    map_fini(&hub->rpc_by_id);
 }

@@ -18,6 +18,7 @@ enum {
     RPC_RECIPIENT_DISCONNECTED = 1503,
 };
 
+void rpc_init(struct hub *hub);
 /* E_TOO_LARGE, E_LIMIT, E_NOMEM. */
 MUST_CHECK int rpc_call(struct hub *hub, struct member *to, const char *method, const char *payload,
                         uint32_t timeout_ms, uint64_t conn);
@@ -25,7 +26,10 @@ MUST_CHECK int rpc_call(struct hub *hub, struct member *to, const char *method, 
 bool rpc_answered(struct hub *hub, const struct member *from, const struct data_packet *d);
 /* The next that ended; payload becomes the caller's. */
 bool rpc_result(struct hub *hub, struct rpc_result *out);
-us_t rpc_tick(struct hub *hub);
+/* Its calls end: nobody is there to answer. */
+void rpc_left(struct session *s);
+/* Ends what is over its time; costs what is due. */
+void rpc_tick(struct hub *hub);
 void rpc_fini(struct hub *hub);
 
 #endif

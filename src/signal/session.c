@@ -1,11 +1,13 @@
 #include "signal/session.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "signal/hub.h"
 #include "signal/negotiate.h"
 #include "signal/push.h"
 #include "signal/request.h"
 #include "signal/response.h"
+#include "signal/rpc.h"
 #include "signal/transport.h"
 #include "wire/pb.h"
 
@@ -73,6 +75,7 @@ static void read_quirks(struct mline_quirks *q, const Livekit__ClientInfo *c)
         return;
     q->firefox = word_is(c->browser, "firefox");
     q->safari = word_is(c->browser, "safari");
+    q->obs = c->browser != NULL && strstr(c->browser, "OBS") != NULL;
     q->linux_or_android = word_is(c->os, "linux") || word_is(c->os, "android");
     if (q->safari && c->browser_version != NULL) {
         uint64_t major = 0, minor = 0;
@@ -110,25 +113,30 @@ static struct session *session_new(struct hub *hub, const struct session_cfg *cf
     return s;
 }
 
+static const char *metadata_of(const struct session_cfg *cfg)
+{
+    return cfg->metadata != NULL && *cfg->metadata != '\0' ? cfg->metadata : cfg->claims->metadata;
+}
+
 static int make_member(struct room *r, const struct session_cfg *cfg, struct member **ret)
 {
     const struct token_claims *c = cfg->claims;
-    struct member_cfg m = {
-        .identity = c->identity,
-        .name = c->name,
-        .metadata = cfg->metadata != NULL && *cfg->metadata != '\0' ? cfg->metadata : c->metadata,
-        .attribute = c->attribute,
-        .attribute_n = c->attribute_n,
-        .kind = grant_kind(c->kind),
-        .auto_subscribe = cfg->auto_subscribe,
-        .adaptive_stream = cfg->adaptive_stream};
+    struct member_cfg m = {.identity = c->identity,
+                           .name = c->name,
+                           .metadata = metadata_of(cfg),
+                           .attribute = c->attribute,
+                           .attribute_n = c->attribute_n,
+                           .kind = grant_kind(c->kind),
+                           .auto_subscribe = cfg->auto_subscribe,
+                           .adaptive_stream = cfg->adaptive_stream};
     grant_of_token(&m.grant, &c->video);
     int err = room_join(r, &m, ret);
     if (err != 0)
         return err;
     for (uint32_t i = 0; i < cfg->attr_n; i++)
-        (void)member_set_attr(*ret, cfg->attr[i].key,
-                              cfg->attr[i].value); /* over the limit: left out */
+        if (*cfg->attr[i].value != '\0') /* a join deletes nothing */
+            (void)member_set_attr(*ret, cfg->attr[i].key,
+                                  cfg->attr[i].value); /* over the limit: left out */
     if (cfg->client != NULL) {
         (*ret)->client_protocol = cfg->client->client_protocol;
         for (size_t i = 0; i < cfg->client->n_capabilities && i < ROOM_CAPABILITIES_MAX; i++)
@@ -331,6 +339,41 @@ static bool refused(struct session_refusal *why, int status, const char *text)
     return false;
 }
 
+/* What is said of the attributes at the join on top of the token's; nothing is taken away. */
+static size_t attr_bytes(const struct session_cfg *cfg)
+{
+    const struct token_claims *c = cfg->claims;
+    size_t sum = 0;
+
+    for (uint32_t i = 0; i < c->attribute_n; i++) {
+        bool replaced = false;
+        for (uint32_t k = 0; k < cfg->attr_n && !replaced; k++)
+            replaced =
+                *cfg->attr[k].value != '\0' && strcmp(cfg->attr[k].key, c->attribute[i].key) == 0;
+        if (!replaced)
+            sum += strlen(c->attribute[i].key) + strlen(c->attribute[i].value);
+    }
+    for (uint32_t k = 0; k < cfg->attr_n; k++)
+        if (*cfg->attr[k].value != '\0')
+            sum += strlen(cfg->attr[k].key) + strlen(cfg->attr[k].value);
+    return sum;
+}
+
+/* The original closes without a reason here, and does not measure the name. */
+static bool within_limits(const struct hub *hub, const struct session_cfg *cfg,
+                          struct session_refusal *why)
+{
+    const struct room_limits *l = &hub->house.cfg.limits;
+
+    if (l->participant_name_len != 0 && strlen(cfg->claims->name) > l->participant_name_len)
+        return refused(why, 400, "name length exceeds limits");
+    if (l->metadata_bytes != 0 && strlen(metadata_of(cfg)) > l->metadata_bytes)
+        return refused(why, 400, "metadata size exceeds limits");
+    if (l->attributes_bytes != 0 && attr_bytes(cfg) > l->attributes_bytes)
+        return refused(why, 400, "attributes size exceeds limits");
+    return true;
+}
+
 static void start(struct session *s, const struct session_cfg *cfg)
 {
     struct member *m = s->member;
@@ -356,12 +399,18 @@ bool session_join(struct hub *hub, struct session_cfg *cfg, struct session_refus
     const char *name = cfg->claims->video.room;
     struct room *r;
     struct member *m = NULL, *old;
+    char name_text[LOG_VALUE_MAX];
 
     if (hub->shutdown)
         return refused(why, 503, "server is shutting down");
     if (cfg->reconnect)
         return resume(hub, cfg);
-    int err = hub_room(hub, name, false, &r);
+    if (!within_limits(hub, cfg, why))
+        return false;
+    if (house_find(&hub->house, name) == NULL &&
+        house_preset(&hub->house, cfg->claims->room_preset, &cfg->wish) != 0)
+        return refused(why, 400, "unknown room configuration in create room request");
+    int err = hub_room(hub, name, &cfg->wish, false, &r);
     if (err == E_NOENT)
         return refused(why, 404, "requested room does not exist");
     if (err != 0)
@@ -382,11 +431,12 @@ bool session_join(struct hub *hub, struct session_cfg *cfg, struct session_refus
     s->keep = cfg->keep;
     s->claims = cfg->claims;
     s->member = m;
+    m->bare_reports = s->quirks.obs;
     m->session = s;
     s->subscriber_primary = !s->single && s->protocol >= 3 && m->grant.can_subscribe;
     hub->session_n++;
-    outbox_log(&hub->out, 2, "event=join room=%s identity=%.64s sid=%s single=%d", r->sid,
-               m->identity, m->sid, s->single);
+    outbox_log(&hub->out, 2, "event=join room=%s identity=%s sid=%s single=%d", r->sid,
+               log_value(name_text, m->identity), m->sid, s->single);
     start(s, cfg);
     return true;
 
@@ -400,14 +450,17 @@ fail:
 void session_drop(struct session *s, Livekit__DisconnectReason reason)
 {
     struct hub *hub = s->hub;
+    char text[LOG_VALUE_MAX];
 
     if (s->ended)
         return;
     s->ended = true;
     if (s->conn != 0)
         hang_up(s, 1000);
-    outbox_log(&hub->out, 2, "event=leave room=%s identity=%.64s sid=%s reason=%d",
-               s->member->room->sid, s->member->identity, s->member->sid, (int)reason);
+    outbox_log(&hub->out, 2, "event=leave room=%s identity=%s sid=%s reason=%d",
+               s->member->room->sid, log_value(text, s->member->identity), s->member->sid,
+               (int)reason);
+    rpc_left(s);
     member_part(s->member, reason);
     for (int i = 0; i < PC_N; i++)
         transport_close(&s->pc[i]);

@@ -101,6 +101,7 @@ struct missing {
 };
 
 struct hub;
+struct rpc; /* signal/rpc.c */
 
 struct session {
     struct hub *hub;
@@ -118,6 +119,7 @@ struct session {
     struct arena keep; /* the token's claims */
     struct token_claims *claims;
     struct transport pc[PC_N];
+    struct rpc *rpcs; /* calls of the API that it has to answer */
     struct queued *queued;
     uint32_t queued_n;
     us_t join_by, remove_at, refresh_at;
@@ -153,6 +155,7 @@ struct session_cfg {
     const char *metadata; /* "" or NULL: the token's */
     const struct attr *attr;
     uint32_t attr_n;
+    struct room_wish wish; /* of the room, should this join make it */
     Livekit__AddTrackRequest **add_track;
     size_t add_track_n;
     const Livekit__SessionDescription *offer;

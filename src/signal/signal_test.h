@@ -25,15 +25,11 @@ static inline struct hub *open_hub(void)
     return hub;
 }
 
-/* A client with one connection and auto_subscribe. */
-static inline struct session *join(struct hub *hub, uint64_t conn, const char *identity)
+static inline struct token_claims *claims_of(const char *identity)
 {
     static struct token_claims claims[16];
     static unsigned turn;
     struct token_claims *c = &claims[turn++ % ARRAY_LEN(claims)];
-    struct session_cfg cfg = {
-        .conn = conn, .single = true, .sid = "", .auto_subscribe = true, .claims = c};
-    struct session_refusal why;
 
     *c = (struct token_claims){.issuer = "key",
                                .identity = identity,
@@ -45,9 +41,32 @@ static inline struct session *join(struct hub *hub, uint64_t conn, const char *i
                                .has_video = true};
     c->video.room = "demo";
     c->video.room_join = true;
+    return c;
+}
+
+/* A client with one connection and auto_subscribe. */
+static inline struct session *join(struct hub *hub, uint64_t conn, const char *identity)
+{
+    struct session_cfg cfg = {.conn = conn,
+                              .single = true,
+                              .sid = "",
+                              .auto_subscribe = true,
+                              .claims = claims_of(identity)};
+    struct session_refusal why;
+
     arena_init(&cfg.keep, SESSION_CLAIMS_BYTES);
     EXPECT(session_join(hub, &cfg, &why));
     return map_find_u64(&hub->by_conn, conn);
+}
+
+static inline void resume_as(struct hub *hub, uint64_t conn, const char *identity)
+{
+    struct session_cfg cfg = {
+        .conn = conn, .single = true, .reconnect = true, .sid = "", .claims = claims_of(identity)};
+    struct session_refusal why;
+
+    arena_init(&cfg.keep, SESSION_CLAIMS_BYTES);
+    EXPECT(session_join(hub, &cfg, &why));
 }
 
 /* A live Opus track. */
