@@ -200,6 +200,8 @@ int command_ports(const struct command_args *a)
         (void)printf("TCP Ports\n%u - HTTP service\n", c.port);
         if (c.prometheus_on || c.prometheus_port > 0)
             (void)printf("%u - Prometheus\n", c.prometheus_port);
+        if (c.tcp_port > 0)
+            (void)printf("%u - media (ICE/TCP)\n", c.tcp_port);
         (void)printf("UDP Ports\n");
         if (last == 0)
             (void)printf("%u and up, one for each worker - media\n", first);

@@ -80,3 +80,30 @@ void metrics_add(struct str *s, const uint64_t shard[SHARD_COUNTER_N], uint32_t 
     add(s, "sluice_http_refused_total", "counter", "", refused);
     add(s, "process_resident_memory_bytes", "gauge", "", resident_bytes());
 }
+
+void metrics_add_tcp(struct str *s, const uint64_t gate[GATE_COUNTER_N],
+                     const uint64_t streams[FRAMED_COUNTER_N])
+{
+    const struct {
+        const char *reason;
+        uint64_t n;
+    } ends[] = {
+        {"timed_out", gate[GATE_TIMED_OUT]},
+        {"crowded_out", gate[GATE_CROWDED_OUT]},
+        {"closed_early", gate[GATE_CLOSED]},
+        {"malformed", gate[GATE_MALFORMED] + streams[FRAMED_MALFORMED]},
+        {"refused", gate[GATE_REFUSED] + streams[FRAMED_REFUSED]},
+        {"unproven", streams[FRAMED_UNPROVEN]},
+        {"closed", streams[FRAMED_CLOSED]},
+        {"idle", streams[FRAMED_IDLE]},
+    };
+    char labels[64];
+
+    add(s, "sluice_media_tcp_connections", "gauge", "", streams[FRAMED_OPEN]);
+    add(s, "sluice_media_tcp_accepted_total", "counter", "", gate[GATE_ACCEPTED]);
+    add(s, "sluice_media_tcp_shed_total", "counter", "", streams[FRAMED_SHED]);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        (void)snprintf(labels, sizeof labels, "{reason=\"%s\"}", ends[i].reason);
+        add(s, "sluice_media_tcp_ended_total", i == 0 ? "counter" : NULL, labels, ends[i].n);
+    }
+}

@@ -2,7 +2,9 @@
 #ifndef APP_METRICS_H
 #define APP_METRICS_H
 
+#include "app/gate.h"
 #include "base/str.h"
+#include "io/framed.h"
 #include "sfu/shard.h"
 
 struct node;
@@ -10,5 +12,9 @@ struct node;
 /* Appends the workers' sums and gauges of the process. */
 void metrics_add(struct str *out, const uint64_t shard[SHARD_COUNTER_N], uint32_t connections,
                  uint64_t refused);
+
+/* Media over TCP: who came, and what became of them. */
+void metrics_add_tcp(struct str *out, const uint64_t gate[GATE_COUNTER_N],
+                     const uint64_t streams[FRAMED_COUNTER_N]);
 
 #endif

@@ -84,23 +84,40 @@ static uint32_t collect(const struct conf *c, struct addr *out, uint32_t max)
     return n;
 }
 
-uint32_t offer_candidates(const struct conf *conf, const uint16_t *udp_port, uint32_t worker_n,
+struct list {
+    struct node_candidate *out;
+    uint32_t n, max;
+};
+
+static void add(struct list *l, uint32_t worker, struct addr addr, uint16_t port, bool tcp)
+{
+    if (l->n == l->max)
+        return;
+    addr.port = port;
+    addr.tcp = tcp;
+    l->out[l->n++] = (struct node_candidate){.shard = (uint8_t)worker, .addr = addr};
+}
+
+uint32_t offer_candidates(const struct conf *conf, const struct offer_ports *ports,
                           struct node_candidate *out, uint32_t max)
 {
+    struct list l = {.out = out, .max = max};
     struct addr addr[NODE_CANDIDATES_MAX];
-    uint32_t addr_n = u32_min(max / worker_n, NODE_CANDIDATES_MAX), n = 0;
+    uint32_t kinds = ports->tcp != 0 && !conf->force_tcp ? 2 : 1;
+    uint32_t addr_n = u32_min(max / (ports->worker_n * kinds), NODE_CANDIDATES_MAX);
+    bool announced = conf->announce.family != 0;
 
-    if (conf->announce.family != 0) {
-        /* One forwarded port leads to one worker. */
-        out[0] = (struct node_candidate){.shard = 0, .addr = conf->announce};
-        return 1;
+    if (announced) { /* one forwarded port leads to one worker; TCP keeps its number */
+        addr[0] = conf->announce;
+        addr_n = 1;
+    } else {
+        addr_n = collect(conf, addr, addr_n);
     }
-    addr_n = collect(conf, addr, addr_n);
-    for (uint32_t w = 0; w < worker_n; w++) {
-        for (uint32_t i = 0; i < addr_n; i++) {
-            out[n] = (struct node_candidate){.shard = (uint8_t)w, .addr = addr[i]};
-            out[n++].addr.port = udp_port[w];
-        }
+    for (uint32_t w = 0; w < ports->worker_n; w++) {
+        for (uint32_t i = 0; i < addr_n && !conf->force_tcp; i++)
+            add(&l, w, addr[i], announced ? conf->announce.port : ports->udp[w], false);
+        for (uint32_t i = 0; i < addr_n && ports->tcp != 0; i++)
+            add(&l, w, addr[i], ports->tcp, true);
     }
-    return n;
+    return l.n;
 }

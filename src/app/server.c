@@ -1,6 +1,7 @@
 #include "app/server.h"
 
 #include "app/door.h"
+#include "app/gate.h"
 #include "app/metrics.h"
 #include "app/offer.h"
 #include "base/err.h"
@@ -30,6 +31,7 @@ struct server {
     uint32_t worker_n;
     struct node *node;
     struct door *door, *metrics_door;
+    struct gate *gate; /* NULL: no media over TCP */
     struct node_cfg node_cfg;
     struct node_preset preset[CONF_ROOMS_MAX];
     struct server_ready ready;
@@ -151,6 +153,12 @@ static void round_of(void *owner)
         door_tick(s->metrics_door, tick);
         at = door_deadline(s->metrics_door);
     }
+    if (s->gate != NULL) {
+        gate_tick(s->gate, tick.now);
+        at = us_min(at, gate_deadline(s->gate));
+    }
+    for (uint32_t i = 0; i < s->worker_n; i++)
+        worker_kick(s->worker[i]);
     step_stop(s, tick.now);
     at = us_min(at, us_min(door_deadline(s->door), node_deadline(s->node)));
     if (s->blocked)
@@ -213,7 +221,8 @@ static bool metrics_allowed(const struct conf *c, const struct http_msg *m)
 static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
 {
     struct server *s = owner;
-    uint64_t sum[SHARD_COUNTER_N] = {0};
+    uint64_t sum[SHARD_COUNTER_N] = {0}, streams[FRAMED_COUNTER_N] = {0},
+             gate[GATE_COUNTER_N] = {0};
 
     if (!metrics_allowed(s->conf, m))
         return 401;
@@ -222,9 +231,15 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
         worker_counters(s->worker[w], one);
         for (int i = 0; i < SHARD_COUNTER_N; i++)
             sum[i] += one[i];
+        worker_streams(s->worker[w], one);
+        for (int i = 0; i < FRAMED_COUNTER_N; i++)
+            streams[i] += one[i];
     }
+    if (s->gate != NULL)
+        gate_counters(s->gate, gate);
     node_metrics(s->node, body);
     metrics_add(body, sum, door_connections(s->door), door_refused(s->door));
+    metrics_add_tcp(body, gate, streams);
     return 200;
 }
 
@@ -315,6 +330,8 @@ static int open_node(struct server *s)
 {
     const struct conf *c = s->conf;
     struct node_cfg *n = &s->node_cfg;
+    struct offer_ports ports = {
+        .udp = s->ready.udp_port, .worker_n = s->worker_n, .tcp = s->ready.tcp_port};
 
     *n = (struct node_cfg){
         .seed = s->seed,
@@ -351,8 +368,7 @@ static int open_node(struct server *s)
         s->preset[i] = preset_of(&c->room[i]);
     for (uint32_t i = 0; i < c->key_n; i++)
         n->key[i] = (struct node_key){.id = c->key[i].id, .secret = c->key[i].secret};
-    n->candidate_n =
-        offer_candidates(c, s->ready.udp_port, s->worker_n, n->candidate, ARRAY_LEN(n->candidate));
+    n->candidate_n = offer_candidates(c, &ports, n->candidate, ARRAY_LEN(n->candidate));
     s->ready.candidate = n->candidate;
     s->ready.candidate_n = n->candidate_n;
     int err = node_open(&s->node, n, loop_tick(s->loop));
@@ -421,6 +437,43 @@ static int open_doors(struct server *s)
                       "--prometheus-port");
 }
 
+static bool hand_over(void *owner, uint8_t worker, int fd, const struct path *path,
+                      struct bytes first)
+{
+    struct server *s = owner;
+
+    static_assert((int)GATE_FIRST_BYTES <= (int)WORKER_FIRST_BYTES,
+                  "what one gives the other takes");
+    return worker_hand(s->worker[worker], fd, path, first);
+}
+
+/* Like UDP on every address. */
+static int open_gate(struct server *s)
+{
+    static const char *const any[] = {"0.0.0.0", "::"};
+    uint16_t port = (uint16_t)s->conf->tcp_port;
+    bool listens = false;
+
+    if (port == 0)
+        return 0;
+    int err = gate_open(&s->gate, s->loop, s->worker_n, hand_over, s);
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    for (size_t i = 0; i < ARRAY_LEN(any); i++) {
+        struct addr at;
+        if (!addr_parse_ip(&at, bytes_str(any[i]), port))
+            return refuse(s, E_INVAL, "cannot start");
+        err = gate_listen(s->gate, &at, &port);
+        if (err < 0 && err != -EAFNOSUPPORT && err != -EADDRNOTAVAIL)
+            return port_refused(s, err, port, false, "--tcp-port");
+        listens = listens || err == 0;
+    }
+    if (!listens)
+        return port_refused(s, err, port, false, "--tcp-port");
+    s->ready.tcp_port = port;
+    return 0;
+}
+
 static int open_signals(struct server *s)
 {
     static const int stop[] = {SIGINT, SIGTERM, SIGQUIT};
@@ -446,8 +499,8 @@ static void tell_ready(struct server *s)
     str_printf(&line, "{\"http\":%u,\"udp\":[", s->ready.http_port);
     for (uint32_t i = 0; i < s->worker_n; i++)
         str_printf(&line, "%s%u", i > 0 ? "," : "", s->ready.udp_port[i]);
-    str_printf(&line, "],\"tcp\":0,\"metrics\":%u,\"pid\":%d}\n", s->ready.metrics_port,
-               (int)getpid());
+    str_printf(&line, "],\"tcp\":%u,\"metrics\":%u,\"pid\":%d}\n", s->ready.tcp_port,
+               s->ready.metrics_port, (int)getpid());
     if (write(fd, line.p, line.len) < 0)
         LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
     if (fd > 2)
@@ -478,6 +531,8 @@ static int server_start(struct server *s)
         return refuse(s, err, "cannot make a certificate: %s", err_text(err));
     err = open_workers(s);
     if (err == 0)
+        err = open_gate(s);
+    if (err == 0)
         err = open_node(s);
     if (err == 0)
         err = open_doors(s);
@@ -495,6 +550,7 @@ static void server_stop(struct server *s)
 {
     for (uint32_t i = 0; i < s->worker_n; i++)
         worker_stop(s->worker[i]);
+    gate_free(s->gate);
     door_free(s->door);
     door_free(s->metrics_door);
     if (s->node != NULL)
@@ -519,8 +575,9 @@ int server_run(const struct conf *conf, const struct server_hooks *hooks,
     int err = server_start(s);
     if (err == 0) {
         s->ready.start_us = clock_now() - began_at;
-        LOG_I("ready", "http=%u udp=%u workers=%u start_ms=%lld", s->ready.http_port,
-              s->ready.udp_port[0], s->worker_n, (long long)(s->ready.start_us / US_PER_MS));
+        LOG_I("ready", "http=%u udp=%u tcp=%u workers=%u start_ms=%lld", s->ready.http_port,
+              s->ready.udp_port[0], s->ready.tcp_port, s->worker_n,
+              (long long)(s->ready.start_us / US_PER_MS));
         tell_ready(s);
         if (hooks != NULL && hooks->ready != NULL)
             hooks->ready(hooks->owner, &s->ready);

@@ -32,18 +32,22 @@ static void reachable(const struct server_ready *r, char out[ADDR_TEXT_MAX])
     }
 }
 
-static void print_self_test(const struct server_ready *r)
+static void print_self_test(const struct server_ready *r, const struct conf *c)
 {
     bool outside = false;
 
     (void)printf("\nSelf-test\n  http      TCP %u open\n  media     UDP", r->http_port);
     for (uint32_t i = 0; i < r->worker_n; i++)
         (void)printf(" %u", r->udp_port[i]);
+    if (r->tcp_port != 0)
+        (void)printf(", TCP %u", r->tcp_port);
     (void)printf(" open\n  offered  ");
     for (uint32_t i = 0; i < r->candidate_n; i++) {
         char text[ADDR_TEXT_MAX];
         if (r->candidate[i].shard != 0)
             break;
+        if (r->candidate[i].addr.tcp && !c->force_tcp)
+            continue; /* the same addresses again */
         addr_ip_text(&r->candidate[i].addr, text);
         (void)printf(" %s", text);
         outside = outside || !addr_is_loopback(&r->candidate[i].addr);
@@ -73,7 +77,7 @@ static void on_ready(void *owner, const struct server_ready *r)
     (void)printf("  key       %s\n  secret    %s\n", c->key[0].id, c->key[0].secret);
     if (c->dev)
         (void)printf("  WARNING   these keys are known to everybody: development only\n");
-    print_self_test(r);
+    print_self_test(r, c);
     (void)printf("\nA test picture with a tone is in room 'live' until somebody publishes there.\n"
                  "Ctrl-C stops.\n");
     (void)fflush(stdout);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/ring.h"
 #include "crypt/seal.h"
+#include "io/tcp.h"
 #include "io/udp.h"
 
 #include <pthread.h>
@@ -12,6 +13,17 @@
 #include <stdio.h>
 
 enum { SNAPSHOT_US = US_PER_SEC, RETRY_US = US_PER_MS };
+
+/* Travels in the command ring beside `struct cmd`, told apart by its kind. */
+enum { HANDED_KIND = 1 << 30 };
+
+struct handed {
+    uint32_t kind; /* HANDED_KIND */
+    int fd;
+    struct path path;
+    uint32_t len;
+    uint8_t first[WORKER_FIRST_BYTES]; /* the record ends after `len` bytes */
+};
 
 struct worker {
     struct worker_cfg cfg;
@@ -21,6 +33,7 @@ struct worker {
     struct udp udp;
     struct loop_watch *watch4, *watch6;
     bool readable4, readable6;
+    struct framed *framed;
     struct ring commands, events;
     struct ring *relay_in; /* [worker_n]: from worker i; its writer is worker i */
     struct wake wake;      /* ours */
@@ -30,7 +43,7 @@ struct worker {
     struct evt held;
     uint64_t relay_knock; /* bit i: worker i got records this round */
     us_t snapshot_at;
-    _Atomic uint64_t counters[SHARD_COUNTER_N];
+    _Atomic uint64_t counters[SHARD_COUNTER_N], streams[FRAMED_COUNTER_N];
     atomic_bool stopping;
     pthread_t thread;
     bool started;
@@ -89,6 +102,7 @@ static void drain(struct worker *w)
 {
     for (struct tx *tx = shard_tx(w->shard); !tx_empty(tx); tx = shard_tx(w->shard)) {
         udp_send(&w->udp, tx);
+        framed_send(w->framed, tx);
         tx_clear(tx);
     }
     drain_relay(w);
@@ -111,15 +125,42 @@ static bool receive(struct worker *w, int fd)
     return n == lent;
 }
 
+/* The same from one connection: its first message proves it, or it ends. */
+static void receive_framed(struct worker *w)
+{
+    struct pkt *batch[FRAMED_BATCH];
+    unsigned lent = shard_lend(w->shard, batch, FRAMED_BATCH);
+    struct tick tick = loop_tick(w->loop);
+    struct path from;
+
+    unsigned n = lent > 0 ? framed_recv(w->framed, &from, batch, lent, tick.now) : 0;
+    shard_input(w->shard, batch, lent, tick);
+    drain(w);
+    if (n > 0 && !shard_knows(w->shard, &from.remote))
+        framed_drop(w->framed, &from);
+}
+
 static bool receive_all(struct worker *w)
 {
+    struct path path;
+
+    for (int i = 0; i < WORKER_BATCHES && framed_ready(w->framed); i++)
+        receive_framed(w);
+    while (framed_ended(w->framed, &path))
+        shard_forget(w->shard, &path.remote);
     for (int i = 0; i < WORKER_BATCHES && (w->readable4 || w->readable6); i++) {
         if (w->readable4)
             w->readable4 = receive(w, w->udp.fd4);
         if (w->readable6)
             w->readable6 = receive(w, w->udp.fd6);
     }
-    return w->readable4 || w->readable6;
+    return w->readable4 || w->readable6 || framed_ready(w->framed);
+}
+
+static void take_handed(struct worker *w, const struct handed *h, us_t now)
+{
+    /* Refused: closed and counted there. */
+    (void)framed_take(w->framed, h->fd, &h->path, bytes_of(h->first, h->len), now);
 }
 
 static void take_commands(struct worker *w, struct tick tick)
@@ -131,6 +172,11 @@ static void take_commands(struct worker *w, struct tick tick)
             break;
         assert(b.len <= sizeof c);
         memcpy(&c, b.p, b.len);
+        if (c.kind == HANDED_KIND) {
+            take_handed(w, (const void *)b.p, tick.now);
+            ring_release(&w->commands);
+            continue;
+        }
         ring_release(&w->commands);
         shard_command(w->shard, &c, tick);
         drain(w);
@@ -177,7 +223,7 @@ static void knock_others(struct worker *w)
 
 static void snapshot(struct worker *w, us_t now)
 {
-    uint64_t counters[SHARD_COUNTER_N];
+    uint64_t counters[SHARD_COUNTER_N], streams[FRAMED_COUNTER_N];
 
     if (now < w->snapshot_at)
         return;
@@ -185,6 +231,9 @@ static void snapshot(struct worker *w, us_t now)
     shard_counters(w->shard, counters);
     for (int i = 0; i < SHARD_COUNTER_N; i++)
         atomic_store_explicit(&w->counters[i], counters[i], memory_order_relaxed);
+    framed_counters(w->framed, streams);
+    for (int i = 0; i < FRAMED_COUNTER_N; i++)
+        atomic_store_explicit(&w->streams[i], streams[i], memory_order_relaxed);
 }
 
 /* Everything that is due, then the alarm for what comes next. */
@@ -205,11 +254,12 @@ static void round_of(void *owner)
         shard_tick(w->shard, tick);
         drain(w);
     }
+    framed_tick(w->framed, tick.now);
     drain_events(w); /* what was held */
     knock_others(w);
     snapshot(w, tick.now);
 
-    us_t at = shard_deadline(w->shard);
+    us_t at = us_min(shard_deadline(w->shard), framed_deadline(w->framed));
     if (w->evt_held)
         at = us_min(at, tick.now + RETRY_US);
     if (at != US_NEVER)
@@ -264,6 +314,8 @@ int worker_open(struct worker **ret, const struct worker_cfg *cfg)
         err = open_rings(w);
     if (err == 0)
         err = loop_open(&w->loop);
+    if (err == 0)
+        err = framed_open(&w->framed, w->loop);
     if (err == 0) {
         w->wake.loop = w->loop;
         struct shard_cfg sc = {.index = cfg->index, .cert = cfg->cert, .seed = cfg->seed};
@@ -319,11 +371,26 @@ void worker_stop(struct worker *w)
     w->started = false;
 }
 
+/* Connections that were handed over and not taken any more. */
+static void close_handed(struct worker *w)
+{
+    struct bytes b;
+
+    while (w->commands.buf != NULL && (b = ring_peek(&w->commands)).p != NULL) {
+        const struct handed *h = (const void *)b.p;
+        if (h->kind == HANDED_KIND)
+            tcp_close(h->fd);
+        ring_release(&w->commands);
+    }
+}
+
 void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
     assert(!w->started);
+    close_handed(w);
+    framed_free(w->framed);
     loop_unwatch(w->watch4);
     loop_unwatch(w->watch6);
     udp_close(&w->udp);
@@ -359,6 +426,25 @@ bool worker_command(struct worker *w, const struct cmd *c)
     return true;
 }
 
+bool worker_hand(struct worker *w, int fd, const struct path *path, struct bytes first)
+{
+    uint32_t len = (uint32_t)(offsetof(struct handed, first) + first.len);
+
+    static_assert(sizeof(struct handed) <= sizeof(struct cmd), "it is copied out as one");
+    assert(first.len <= WORKER_FIRST_BYTES);
+    struct handed *h = ring_reserve(&w->commands, len, false);
+    if (h == NULL)
+        return false;
+    h->kind = HANDED_KIND;
+    h->fd = fd;
+    h->path = *path;
+    h->len = (uint32_t)first.len;
+    memcpy(h->first, first.p, first.len);
+    ring_commit(&w->commands);
+    w->kick = true;
+    return true;
+}
+
 void worker_kick(struct worker *w)
 {
     if (!w->kick)
@@ -388,4 +474,10 @@ void worker_counters(const struct worker *w, uint64_t out[SHARD_COUNTER_N])
 {
     for (int i = 0; i < SHARD_COUNTER_N; i++)
         out[i] = atomic_load_explicit(&w->counters[i], memory_order_relaxed);
+}
+
+void worker_streams(const struct worker *w, uint64_t out[FRAMED_COUNTER_N])
+{
+    for (int i = 0; i < FRAMED_COUNTER_N; i++)
+        out[i] = atomic_load_explicit(&w->streams[i], memory_order_relaxed);
 }

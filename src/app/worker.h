@@ -14,6 +14,7 @@
 
 #include "app/wake.h"
 #include "base/base.h"
+#include "io/framed.h"
 #include "sfu/cmd.h"
 #include "sfu/shard.h"
 
@@ -25,6 +26,7 @@ enum {
     WORKER_RESERVE_BYTES = 1 << 16, /* for life-cycle records */
     WORKER_BATCHES = 8,             /* of UDP_BATCH datagrams before commands get their turn */
     WORKER_COMMANDS = 256,          /* before datagrams get theirs */
+    WORKER_FIRST_BYTES = 600,       /* of a connection's first frame */
 };
 
 struct worker;
@@ -49,6 +51,8 @@ uint16_t worker_port(const struct worker *w);
 
 /* Control thread.  False: the ring is full. */
 MUST_CHECK bool worker_command(struct worker *w, const struct cmd *c);
+/* Control thread.  Hands over a media connection whose first frame was read; takes fd when true. */
+MUST_CHECK bool worker_hand(struct worker *w, int fd, const struct path *path, struct bytes first);
 /* Once after a round of commands. */
 void worker_kick(struct worker *w);
 /* The next event; false when there is none. */
@@ -56,5 +60,6 @@ bool worker_event(struct worker *w, struct evt *out);
 bool worker_has_events(const struct worker *w);
 /* A snapshot at most a second old. */
 void worker_counters(const struct worker *w, uint64_t out[SHARD_COUNTER_N]);
+void worker_streams(const struct worker *w, uint64_t out[FRAMED_COUNTER_N]);
 
 #endif

@@ -47,6 +47,7 @@ void conf_init(struct conf *c)
     c->strict = true;
     c->port = 7880;
     c->tcp_port = 7881;
+    c->allow_tcp_fallback = true;
     c->ready_fd = -1;
     c->key_file = c->region = c->data_dir = c->meet_secret = "";
     c->prometheus_username = c->prometheus_password = "";
@@ -883,6 +884,8 @@ int conf_finish(struct conf *c)
         return refuse(c, at, "prometheus needs both username and password, or neither");
     if (c->prometheus_port > 0)
         c->prometheus_on = true;
+    if (c->force_tcp && c->tcp_port == 0)
+        return refuse(c, at, "rtc.force_tcp needs a TCP port; leave out rtc.tcp_port: 0");
     if (c->port_range_start > 0 || c->port_range_end > 0) {
         if (c->port_range_end < c->port_range_start || c->port_range_start == 0)
             return refuse(c, at,

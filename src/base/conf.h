@@ -77,8 +77,8 @@ struct conf {
     struct conf_range udp_port; /* set by udp_port_set */
     bool udp_port_set;
     uint32_t port_range_start, port_range_end; /* 0: unset; the workers' ports lie in it */
-    uint32_t tcp_port;
-    bool tcp_port_set;
+    uint32_t tcp_port;                         /* 0: no media over TCP */
+    bool force_tcp, allow_tcp_fallback;
     struct addr node_ip4, node_ip6; /* family 0: found by itself */
     bool use_external_ip, enable_loopback_candidate;
     struct conf_list interfaces_include, interfaces_exclude, ips_include, ips_exclude;

@@ -51,6 +51,33 @@ void tcp_refuse(int fd, struct bytes text)
     close(fd);
 }
 
+int tcp_read(int fd, uint8_t *out, size_t cap)
+{
+    ssize_t n = recv(fd, out, cap, MSG_DONTWAIT);
+
+    if (n > 0)
+        return (int)n;
+    if (n == 0)
+        return E_CLOSED;
+    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+bool tcp_local(int fd, struct addr *out)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = sizeof name;
+
+    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+        return false;
+    net_addr_from(&name, out);
+    return out->family != 0;
+}
+
+void tcp_close(int fd)
+{
+    close(fd);
+}
+
 static bool out_of_descriptors(struct tcp_listener *l)
 {
     if (l->reserve_fd >= 0)

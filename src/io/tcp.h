@@ -45,6 +45,14 @@ void tcp_unlisten(struct tcp_listener *l);
 /* Turns a newcomer away: writes what fits and closes. */
 void tcp_refuse(int fd, struct bytes text);
 
+/* For who reads a few bytes before it hands the descriptor on: bytes read, 0 when there are none
+ * now, negative at its end. */
+int tcp_read(int fd, uint8_t *out, size_t cap);
+/* Our end of it. */
+MUST_CHECK bool tcp_local(int fd, struct addr *out);
+/* For a newcomer that nobody wants. */
+void tcp_close(int fd);
+
 /* Takes fd, also on failure. */
 MUST_CHECK int tcp_open(struct tcp **ret, struct loop *loop, int fd,
                         const struct tcp_handler *handler, void *owner);

@@ -76,3 +76,20 @@ bool evt_urgent(const struct evt *e)
     return e->kind != EVT_PEER_DATA && e->kind != EVT_TRACK_LEVEL && e->kind != EVT_TRACK_STATS &&
            e->kind != EVT_SUB_STATS;
 }
+
+/* RFC 8839 s5.4: ice-char. */
+static const char letters[CMD_SHARDS_MAX] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+char cmd_ufrag_letter(uint8_t shard)
+{
+    assert(shard < CMD_SHARDS_MAX);
+    return letters[shard];
+}
+
+int cmd_ufrag_shard(struct bytes ufrag)
+{
+    const char *at = ufrag.len > 0 ? memchr(letters, ufrag.p[0], sizeof letters) : NULL;
+
+    return at != NULL ? (int)(at - letters) : -1;
+}

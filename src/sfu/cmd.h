@@ -27,6 +27,7 @@ enum {
     CMD_CODECS_MAX = 16, /* payload types of one section */
     CMD_MID_MAX = 16,    /* characters of a mid or rid */
     CMD_DATA_MAX = 1500, /* one SCTP packet */
+    CMD_SHARDS_MAX = 64, /* letters that an ICE ufrag may have */
 };
 
 enum cmd_kind {
@@ -275,6 +276,10 @@ struct evt {
  * data, the others after their struct. */
 uint32_t cmd_len(const struct cmd *c);
 uint32_t evt_len(const struct evt *e);
+/* A ufrag of ours begins with the letter of its peer's shard, so that whoever sees a check first
+ * knows where it belongs.  cmd_ufrag_shard: negative when it is none of ours. */
+char cmd_ufrag_letter(uint8_t shard);
+int cmd_ufrag_shard(struct bytes ufrag);
 /* Life-cycle records use the ring's reserved room. */
 bool cmd_urgent(const struct cmd *c);
 bool evt_urgent(const struct evt *e);

@@ -152,3 +152,13 @@ FUZZ(cmd, in)
     }
     shard_free(s);
 }
+
+TEST(cmd_a_ufrag_names_its_shard)
+{
+    for (int i = 0; i < CMD_SHARDS_MAX; i++) {
+        char ufrag[] = {cmd_ufrag_letter((uint8_t)i), 'x', 'y', 'z'};
+        EXPECT_EQ(cmd_ufrag_shard(bytes_of((uint8_t *)ufrag, sizeof ufrag)), i);
+    }
+    EXPECT_EQ(cmd_ufrag_shard(bytes_str("-abc")), -1);
+    EXPECT_EQ(cmd_ufrag_shard(bytes_str("")), -1);
+}

@@ -484,6 +484,26 @@ void shard_input(struct shard *s, struct pkt **batch, unsigned n, struct tick ti
     plane_fanout(s);
 }
 
+bool shard_knows(const struct shard *s, const struct addr *remote)
+{
+    return paths_find(&s->paths, remote) != PATHS_NONE;
+}
+
+void shard_forget(struct shard *s, const struct addr *remote)
+{
+    uint32_t at = paths_find(&s->paths, remote);
+    struct link *l = at != PATHS_NONE ? s->links.at[at] : NULL;
+
+    for (uint8_t i = 0; l != NULL && i < l->addr_n; i++) {
+        if (!addr_eq(&l->addr[i], remote))
+            continue;
+        paths_remove(&s->paths, remote, at);
+        l->addr[i] = l->addr[--l->addr_n];
+        l->addr_at = l->addr_n; /* a place is free */
+        return;
+    }
+}
+
 void shard_relay_input(struct shard *s, struct bytes record, struct tick tick)
 {
     struct relay_rec rec;

@@ -66,6 +66,10 @@ unsigned shard_lend(struct shard *s, struct pkt **batch, unsigned n);
 /* Datagrams as received (each pkt carries its path and length).  Takes every pkt of the batch,
  * including those that stayed empty (len 0). */
 void shard_input(struct shard *s, struct pkt **batch, unsigned n, struct tick tick);
+/* Has an authentic message come from there, and is its peer still here? */
+bool shard_knows(const struct shard *s, const struct addr *remote);
+/* A connection ended: what comes from there next must prove itself anew. */
+void shard_forget(struct shard *s, const struct addr *remote);
 void shard_command(struct shard *s, const struct cmd *c, struct tick tick);
 /* A record that another shard's shard_relay_output() gave for this one. */
 void shard_relay_input(struct shard *s, struct bytes record, struct tick tick);

@@ -55,9 +55,11 @@ static int fresh_local(struct transport *t)
 
     if (err == 0)
         err = ice_text(local.pwd, PWD_CHARS);
-    if (err == 0)
-        t->local = local;
-    return err;
+    if (err != 0)
+        return err;
+    local.ufrag[0] = cmd_ufrag_letter(t->session->member->shard);
+    t->local = local;
+    return 0;
 }
 
 int transport_open(struct transport *t, bool dtls_client)

@@ -21,9 +21,9 @@ export const KEY = 'devkey';
 export const SECRET = 'secret';
 export const available = () => existsSync(SERVER);
 
-export async function freeTcp() {
+export async function freeTcp(addr = '127.0.0.1') {
     const s = net.createServer();
-    await new Promise((ok) => s.listen(0, '127.0.0.1', ok));
+    await new Promise((ok) => s.listen(0, addr, ok));
     const { port } = s.address();
     await new Promise((ok) => s.close(ok));
     return port;
@@ -39,7 +39,7 @@ export async function freeUdp() {
 
 /*
  * o.announce: "addr:port" the server offers to clients instead of its own.
- * o.udp: the media port to bind; o.under: a command that starts it, such as ['prlimit', '--nofile=64'];
+ * o.udp, o.tcp: the media ports to bind (tcp 0: none, as it is with announce); o.under: a command that starts it, such as ['prlimit', '--nofile=64'];
  * o.env: additions to its environment.  -> {http, ws, udp, pid, log, stop()}
  */
 export async function startServer(o = {}) {
@@ -48,33 +48,35 @@ export async function startServer(o = {}) {
 
 async function startOriginal(o) {
     const port = await freeTcp();
-    const tcp = await freeTcp();
+    const tcp = o.tcp ?? (o.announce ? 0 : await freeTcp());
     const udp = o.udp ?? (await freeUdp());
     const node = o.announce ? o.announce.split(':')[0] : mediaAddr();
     const config = [
         `port: ${port}`,
         'keys: { devkey: secret }',
         'log_level: info',
-        `rtc: { udp_port: ${udp}, tcp_port: ${o.announce ? 0 : tcp}, use_external_ip: false, use_ice_lite: ${Boolean(o.announce)}, enable_loopback_candidate: ${mediaAddr() === '127.0.0.1'} }`,
+        `rtc: { udp_port: ${udp}, tcp_port: ${tcp}, force_tcp: ${Boolean(o.force_tcp)}, use_external_ip: false, use_ice_lite: ${Boolean(o.announce)}, enable_loopback_candidate: ${mediaAddr() === '127.0.0.1'} }`,
         'room: { enable_remote_unmute: true }',
         ...(o.config ?? []),
     ].join('\n');
     const args = ['--dev', '--bind', '127.0.0.1', '--node-ip', node, '--config-body', config];
     const srv = run(args, {});
     await until(async () => (await fetch(`http://127.0.0.1:${port}/`)).ok, srv);
-    return { ...srv, port, udp, http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}` };
+    return { ...srv, port, udp, tcp, http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}` };
 }
 
 async function startSluice(o) {
     const args = ['server', '--dev', '--bind', '127.0.0.1', '--node-ip', mediaAddr(), '--port', '0',
-        '--udp-port', String(o.udp ?? 0), '--tcp-port', '0', '--ready-fd', '3', ...(o.args ?? [])];
+        '--udp-port', String(o.udp ?? 0), '--tcp-port', String(o.tcp ?? (o.announce ? 0 : await freeTcp('0.0.0.0'))),
+        '--ready-fd', '3', ...(o.args ?? [])];
     if (o.announce) args.push('--announce', o.announce);
+    if (o.force_tcp) args.push('--rtc.force_tcp=true');
     if (o.config) args.push('--config-body', o.config.join('\n'));
     const srv = run(args, { ready: true, under: o.under, env: o.env, binary: o.binary });
     const ready = await srv.ready;
     const port = ready.http ?? ready.port;
     const udp = Array.isArray(ready.udp) ? ready.udp[0] : ready.udp;
-    return { ...srv, ready, port, udp, http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}` };
+    return { ...srv, ready, port, udp, tcp: ready.tcp, http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}` };
 }
 
 function run(args, { ready, under = [], env = {}, binary = SERVER }) {

@@ -216,6 +216,21 @@ const T = {
         return { sid: await room.getSid(), me: room.localParticipant.sid };
     },
 
+    /* How the connections reach the server: the protocol of each selected pair. */
+    async paths(name) {
+        const m = get(name).room.engine.pcManager;
+        const found = [];
+        for (const t of [m.publisher, m.subscriber])
+            for (const s of t ? [...(await t.getStats()).values()] : [])
+                if (s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded') {
+                    const all = await t.getStats();
+                    found.push(all.get(s.localCandidateId)?.protocol);
+                }
+        return found;
+    },
+
+    simulate: (name, what) => get(name).room.simulateScenario(what),
+
     async publishVideo(name, id, o = {}) {
         const r = get(name);
         const track = canvasTrack(r, id, o.w ?? 640, o.h ?? 360, o.fps ?? 15);
