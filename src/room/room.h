@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "room/grant.h"
 #include "room/plane.h"
+#include "room/quality.h"
 
 #include "livekit_room.pb-c.h"
 #include "livekit_rtc.pb-c.h"
@@ -93,7 +94,9 @@ struct pub {
     uint32_t sub_n;
     float level; /* loudness of the last window, 0 when silent */
     struct evt_track_stats stats, stats_before;
-    bool stats_fresh;
+    us_t stats_at, stats_before_at; /* when they came; 0: never */
+    struct quality quality;
+    uint8_t live_layers; /* spatial layers that arrive, by bit */
 };
 
 enum sub_state {
@@ -119,7 +122,8 @@ struct sub {
     uint32_t ssrc, rtx_ssrc;
     us_t retry_at;
     struct evt_sub_stats stats, stats_before;
-    bool stats_fresh;
+    us_t stats_at, stats_before_at;
+    struct quality quality;
 };
 
 struct member {
@@ -156,6 +160,7 @@ struct member {
     Livekit__SubscriptionPermission *policy; /* NULL: everybody may subscribe */
     uint32_t last_sequence;                  /* of its reliable data */
     uint64_t mark;                           /* scratch of loops over targets */
+    uint32_t row;                            /* likewise: 1 + its place in a list; 0: not in it */
     us_t speaks_until;                       /* a simulated speaker */
     float told_level;                        /* as speakers_changed last said */
     Livekit__ConnectionQuality quality;

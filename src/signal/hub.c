@@ -178,8 +178,13 @@ static void on_live(struct hub *hub, const struct evt_track_live *ev)
 {
     struct pub *p = plane_owner(&hub->house.plane, PLANE_TRACK, ev->track);
 
-    if (p == NULL || !ev->live || p->track != ev->track || ev->codec == CODEC_NONE ||
-        ev->codec == CODEC_RTX)
+    if (p == NULL || p->track != ev->track || ev->spatial >= CMD_LAYERS_MAX)
+        return;
+    if (ev->live)
+        p->live_layers |= (uint8_t)(1u << ev->spatial);
+    else
+        p->live_layers &= (uint8_t) ~(1u << ev->spatial);
+    if (!ev->live || ev->codec == CODEC_NONE || ev->codec == CODEC_RTX)
         return;
     pub_set_mime(p, codec_mime((enum codec)ev->codec));
 }
@@ -209,7 +214,7 @@ void hub_event(struct hub *hub, const struct evt *ev)
     case EVT_TRACK_STATS:
         if ((p = plane_owner(plane, PLANE_TRACK, ev->track_stats.track)) != NULL) {
             p->stats = ev->track_stats;
-            p->stats_fresh = true;
+            p->stats_at = hub->house.tick.now;
         }
         break;
     case EVT_SUB_LIVE:
@@ -219,7 +224,7 @@ void hub_event(struct hub *hub, const struct evt *ev)
     case EVT_SUB_STATS:
         if ((u = plane_owner(plane, PLANE_SUB, ev->sub_stats.sub)) != NULL) {
             u->stats = ev->sub_stats;
-            u->stats_fresh = true;
+            u->stats_at = hub->house.tick.now;
         }
         break;
     default:

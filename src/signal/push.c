@@ -127,14 +127,6 @@ static float level_of(const struct member *m)
     return ceilf(level * 8) / 8; /* steps of an eighth (5.8) */
 }
 
-static bool hears(const struct member *m, const struct member *speaker)
-{
-    for (const struct pub *p = speaker->pubs; p != NULL; p = p->next)
-        if (!p->video && sub_find(m, p) != NULL)
-            return true;
-    return m == speaker;
-}
-
 /* When the next simulated speaker falls silent. */
 static us_t simulated_end(struct room *r, us_t now)
 {
@@ -147,10 +139,29 @@ static us_t simulated_end(struct room *r, us_t now)
     return next;
 }
 
+/* Itself and whose sound it subscribes to, as far as they have news. */
+static size_t gather_heard(struct member *m, Livekit__SpeakerInfo **all,
+                           Livekit__SpeakerInfo **list)
+{
+    uint64_t mark = ++m->room->house->mark;
+    size_t n = 0;
+
+    if (m->row != 0)
+        list[n++] = all[m->row - 1];
+    m->mark = mark;
+    for (const struct sub *u = m->subs; u != NULL; u = u->next_of_member) {
+        struct member *of = u->pub->member;
+        if (u->pub->video || of->row == 0 || of->mark == mark)
+            continue;
+        of->mark = mark;
+        list[n++] = all[of->row - 1];
+    }
+    return n;
+}
+
 static us_t push_speakers(struct room *r, us_t now)
 {
     Livekit__SpeakerInfo **all, **list;
-    const struct member **who;
     struct arena a;
     uint32_t n = 0;
 
@@ -163,27 +174,26 @@ static us_t push_speakers(struct room *r, us_t now)
     arena_init(&a, RESPONSE_BYTES_MAX);
     all = arena_array(&a, r->member_n + 1, sizeof *all);
     list = arena_array(&a, r->member_n + 1, sizeof *list);
-    who = arena_array(&a, r->member_n + 1, sizeof *who);
-    for (uint32_t i = 0; all != NULL && list != NULL && who != NULL && i < r->member_n; i++) {
+    for (uint32_t i = 0; all != NULL && list != NULL && i < r->member_n; i++) {
         struct member *m = r->member[i];
         float level = level_of(m);
+        m->row = 0;
         if (level == m->told_level ||
             (all[n] = pb_new(&a, &livekit__speaker_info__descriptor)) == NULL)
             continue;
         m->told_level = level;
+        m->row = n + 1;
         all[n]->sid = m->sid;
         all[n]->level = level;
         all[n]->active = level > 0;
-        who[n++] = m;
+        n++;
     }
     for (uint32_t i = 0; n > 0 && i < r->member_n; i++) {
         Livekit__SignalResponse msg = LIVEKIT__SIGNAL_RESPONSE__INIT;
         Livekit__SpeakersChanged changed = LIVEKIT__SPEAKERS_CHANGED__INIT;
         struct member *m = r->member[i];
         changed.speakers = list;
-        for (uint32_t k = 0; k < n; k++)
-            if (hears(m, who[k]))
-                list[changed.n_speakers++] = all[k];
+        changed.n_speakers = gather_heard(m, all, list);
         msg.message_case = LIVEKIT__SIGNAL_RESPONSE__MESSAGE_SPEAKERS_CHANGED;
         msg.speakers_changed = &changed;
         if (changed.n_speakers > 0 && m->session != NULL)
@@ -195,95 +205,130 @@ static us_t push_speakers(struct room *r, us_t now)
 
 /* ---- connection quality ---- */
 
-/* Of one window: delay and loss, as 5.9 weighs them. */
-static float score(uint64_t packets, uint64_t lost, uint32_t jitter_us, uint32_t rtt_us,
-                   float loss_weight)
+static bool connection_dead(const struct member *m)
 {
-    float delay_ms = (float)rtt_us / 2000 + 2 * (float)jitter_us / 1000;
-    float delay = delay_ms <= 160 ? delay_ms / 40 : (delay_ms - 120) / 10;
-    float all = (float)(packets + lost);
-    float loss = all > 0 ? 100 * (float)lost / all * loss_weight : 0;
-    float s = 100 - delay - loss;
-
-    return s < 30 ? 30 : s;
+    return m->session != NULL && m->session->pc[PC_PUBLISHER].peer != 0 &&
+           !m->session->pc[PC_PUBLISHER].connected;
 }
 
-static float pub_score(struct pub *p)
+static void measure_pub(struct pub *p, us_t now)
 {
     const struct evt_track_stats *a = &p->stats_before, *b = &p->stats;
-    float s = 100;
 
-    if (p->stats_fresh && !p->info->muted)
-        s = score(b->packets - a->packets, b->lost > a->lost ? b->lost - a->lost : 0, b->jitter_us,
-                  b->rtt_us, p->video ? 10 : 4);
+    if (p->info->muted) {
+        quality_muted(&p->quality);
+        p->stats_at = now; /* from here on it counts when the mute ends */
+    } else if (p->stats_at > p->stats_before_at) {
+        struct quality_window w = {
+            .packets = b->packets - a->packets,
+            .lost = b->lost > a->lost ? b->lost - a->lost : 0,
+            .jitter_us = b->jitter_us,
+            .rtt_us = b->rtt_us,
+            .span = p->stats_before_at != 0 ? p->stats_at - p->stats_before_at : PUSH_QUALITY_US,
+            .loss_weight = quality_loss_weight(
+                p->video, codec_of_mime(bytes_str(p->info->mime_type)) == CODEC_RED)};
+        quality_update(&p->quality, &w);
+    } else if (now - p->stats_at > PUSH_DRY_US) {
+        quality_dry(&p->quality, connection_dead(p->member));
+    }
     p->stats_before = p->stats;
-    p->stats_fresh = false;
-    return s;
+    p->stats_before_at = p->stats_at;
 }
 
-static float sub_score(struct sub *u)
+/* Layers between what it wants, as far as they arrive, and what it gets. */
+static float layers_missing(const struct sub *u)
+{
+    const struct pub *p = u->pub;
+    uint8_t best = 0;
+
+    if (!p->video || p->svc || u->stats.spatial >= CMD_LAYERS_MAX)
+        return 0;
+    for (uint8_t i = 0; i <= u->max_spatial && i < CMD_LAYERS_MAX; i++)
+        if (p->live_layers & 1u << i)
+            best = i;
+    return best > u->stats.spatial ? (float)(best - u->stats.spatial) : 0;
+}
+
+static void measure_sub(struct sub *u)
 {
     const struct evt_sub_stats *a = &u->stats_before, *b = &u->stats;
-    float s = 100;
+    const struct pub *p = u->pub;
 
-    if (u->stats_fresh && !u->disabled)
-        s = score(b->packets - a->packets, b->lost > a->lost ? b->lost - a->lost : 0, b->jitter_us,
-                  b->rtt_us, u->pub->video ? 10 : 4);
+    if (u->disabled || p->info->muted) {
+        quality_muted(&u->quality);
+    } else if (u->stats_at > u->stats_before_at) { /* else the publisher rests, or fails itself */
+        struct quality_window w = {
+            .packets = b->packets - a->packets,
+            .lost = b->lost > a->lost ? b->lost - a->lost : 0,
+            .jitter_us = b->jitter_us,
+            .rtt_us = b->rtt_us,
+            .span = u->stats_before_at != 0 ? u->stats_at - u->stats_before_at : PUSH_QUALITY_US,
+            .distance = layers_missing(u),
+            .loss_weight = quality_loss_weight(
+                p->video, codec_of_mime(bytes_str(p->info->mime_type)) == CODEC_RED)};
+        quality_update(&u->quality, &w);
+    }
     u->stats_before = u->stats;
-    u->stats_fresh = false;
-    return s;
+    u->stats_before_at = u->stats_at;
 }
 
-static bool measure(struct member *m)
+/* The worst of what it sends and gets; true when its class is news. */
+static bool measure(struct member *m, us_t now)
 {
     float s = 100;
 
-    for (struct pub *p = m->pubs; p != NULL; p = p->next)
-        if (p->state == PUB_LIVE)
-            s = fminf(s, pub_score(p));
-    for (struct sub *u = m->subs; u != NULL; u = u->next_of_member)
-        if (u->state == SUB_ATTACHED)
-            s = fminf(s, sub_score(u));
-    Livekit__ConnectionQuality q = s > 80   ? LIVEKIT__CONNECTION_QUALITY__EXCELLENT
-                                   : s > 40 ? LIVEKIT__CONNECTION_QUALITY__GOOD
-                                            : LIVEKIT__CONNECTION_QUALITY__POOR;
+    for (struct pub *p = m->pubs; p != NULL; p = p->next) {
+        if (p->state != PUB_LIVE)
+            continue;
+        measure_pub(p, now);
+        s = fminf(s, quality_score(&p->quality));
+    }
+    for (struct sub *u = m->subs; u != NULL; u = u->next_of_member) {
+        if (u->state != SUB_ATTACHED)
+            continue;
+        measure_sub(u);
+        s = fminf(s, quality_score(&u->quality));
+    }
+    Livekit__ConnectionQuality q = quality_class(s);
+    if (q == LIVEKIT__CONNECTION_QUALITY__LOST && m->session != NULL && m->session->protocol < 11)
+        q = LIVEKIT__CONNECTION_QUALITY__POOR; /* it does not know the word */
     bool news = q != m->quality || !m->quality_told;
     m->quality = q;
-    m->score = 1 + 0.035f * s + 7e-6f * s * (s - 60) * (100 - s); /* MOS (5.9) */
+    m->score = quality_mos(s);
     m->quality_told = true;
     return news;
 }
 
-static bool subscribes_to(const struct member *m, const struct member *other)
-{
-    for (const struct pub *p = other->pubs; p != NULL; p = p->next)
-        if (sub_find(m, p) != NULL)
-            return true;
-    return false;
-}
-
+/* Itself and whom it subscribes to, each once. */
 static void tell_quality(struct room *r, struct member *m, Livekit__ConnectionQualityInfo **all,
                          Livekit__ConnectionQualityInfo **list)
 {
     Livekit__SignalResponse msg = LIVEKIT__SIGNAL_RESPONSE__INIT;
     Livekit__ConnectionQualityUpdate u = LIVEKIT__CONNECTION_QUALITY_UPDATE__INIT;
+    uint64_t mark = ++r->house->mark;
 
-    if (m->session == NULL || m->state != LIVEKIT__PARTICIPANT_INFO__STATE__ACTIVE)
+    if (m->session == NULL || m->row == 0 || m->session->protocol < 5)
         return;
     u.updates = list;
-    for (uint32_t i = 0; i < r->member_n; i++)
-        if (all[i] != NULL && (r->member[i] == m || subscribes_to(m, r->member[i])))
-            list[u.n_updates++] = all[i];
+    list[u.n_updates++] = all[m->row - 1];
+    m->mark = mark;
+    for (const struct sub *s = m->subs; s != NULL; s = s->next_of_member) {
+        struct member *of = s->pub->member;
+        if (of->row == 0 || of->mark == mark)
+            continue;
+        of->mark = mark;
+        list[u.n_updates++] = all[of->row - 1];
+    }
     msg.message_case = LIVEKIT__SIGNAL_RESPONSE__MESSAGE_CONNECTION_QUALITY;
     msg.connection_quality = &u;
-    if (u.n_updates > 0)
-        response_send(m->session, &msg);
+    response_send(m->session, &msg);
 }
 
 static us_t push_quality(struct room *r, us_t now)
 {
     Livekit__ConnectionQualityInfo **all, **list;
     struct arena a;
+    uint32_t n = 0;
     bool news = false;
 
     if (r->member_n == 0)
@@ -293,7 +338,7 @@ static us_t push_quality(struct room *r, us_t now)
     r->quality_at = now + PUSH_QUALITY_US;
     for (uint32_t i = 0; i < r->member_n; i++)
         if (r->member[i]->state == LIVEKIT__PARTICIPANT_INFO__STATE__ACTIVE)
-            news |= measure(r->member[i]);
+            news |= measure(r->member[i], now);
     if (!news)
         return r->quality_at;
     arena_init(&a, RESPONSE_BYTES_MAX);
@@ -301,14 +346,16 @@ static us_t push_quality(struct room *r, us_t now)
     list = arena_array(&a, r->member_n, sizeof *list);
     for (uint32_t i = 0; all != NULL && list != NULL && i < r->member_n; i++) {
         struct member *m = r->member[i];
+        m->row = 0;
         if (m->state != LIVEKIT__PARTICIPANT_INFO__STATE__ACTIVE ||
-            (all[i] = pb_new(&a, &livekit__connection_quality_info__descriptor)) == NULL)
+            (all[n] = pb_new(&a, &livekit__connection_quality_info__descriptor)) == NULL)
             continue;
-        all[i]->participant_sid = m->sid;
-        all[i]->quality = m->quality;
-        all[i]->score = m->score;
+        all[n]->participant_sid = m->sid;
+        all[n]->quality = m->quality;
+        all[n]->score = m->score;
+        m->row = ++n;
     }
-    for (uint32_t i = 0; all != NULL && list != NULL && i < r->member_n; i++)
+    for (uint32_t i = 0; n > 0 && i < r->member_n; i++)
         tell_quality(r, r->member[i], all, list);
     arena_fini(&a);
     return r->quality_at;

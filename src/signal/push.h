@@ -13,7 +13,8 @@ enum {
     PUSH_COUNTS_US = 5 * 1000000,
     PUSH_SPEAKERS_US = 400 * 1000,
     PUSH_QUALITY_US = 5 * 1000000,
-    PUSH_PROMPT_MEMBERS = 16, /* chosen: in rooms up to this size nothing waits for the batch */
+    PUSH_DRY_US = 8 * 1000000, /* one report a window, and its delay; beyond: nothing came */
+    PUSH_PROMPT_MEMBERS = 16,  /* chosen: in rooms up to this size nothing waits for the batch */
 };
 
 /* News of a room to its members; returns when it has more to say. */

@@ -31,23 +31,6 @@ static void simulate(struct session *s, Livekit__SimulateScenario__ScenarioCase 
 
 #define SCENARIO(word) LIVEKIT__SIMULATE_SCENARIO__SCENARIO_##word
 
-/* The next message to this socket of that case; NULL at the end. */
-static Livekit__SignalResponse *next_to(struct hub *hub, uint64_t conn, int which, struct arena *a)
-{
-    const struct outbox_item *it;
-
-    while ((it = outbox_next(&hub->out)) != NULL) {
-        if (it->kind != OUTBOX_SEND || it->conn != conn)
-            continue;
-        Livekit__SignalResponse *m = pb_unpack(a, &livekit__signal_response__descriptor,
-                                               bytes_of(it->frame->data, it->frame->len));
-        EXPECT(m != NULL);
-        if ((int)m->message_case == which)
-            return m;
-    }
-    return NULL;
-}
-
 TEST(a_simulated_speaker_is_heard_by_itself_and_falls_silent)
 {
     struct hub *hub = open_hub();

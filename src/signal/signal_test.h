@@ -7,6 +7,7 @@
 
 #include "base/test.h"
 #include "signal/hub.h"
+#include "wire/pb.h"
 
 static inline struct hub *open_hub(void)
 {
@@ -83,6 +84,24 @@ static inline void publish(struct session *s)
     EXPECT_EQ(pub_add(s->member, &req, &p), 0);
     media.peer = plane_take(&s->hub->house.plane, 0, PLANE_PEER, NULL, 0, 0);
     EXPECT_EQ(pub_go_live(p, &media), 0);
+}
+
+/* The next message to this socket of that case; NULL at the end. */
+static inline Livekit__SignalResponse *next_to(struct hub *hub, uint64_t conn, int which,
+                                               struct arena *a)
+{
+    const struct outbox_item *it;
+
+    while ((it = outbox_next(&hub->out)) != NULL) {
+        if (it->kind != OUTBOX_SEND || it->conn != conn)
+            continue;
+        Livekit__SignalResponse *m = pb_unpack(a, &livekit__signal_response__descriptor,
+                                               bytes_of(it->frame->data, it->frame->len));
+        EXPECT(m != NULL);
+        if ((int)m->message_case == which)
+            return m;
+    }
+    return NULL;
 }
 
 static inline void drain_outbox(struct hub *hub)
