@@ -67,6 +67,8 @@ struct rtmp_chunk_reader {
     uint64_t received;   /* bytes in all */
     uint8_t head_n;      /* bytes of an unfinished chunk header */
     uint8_t head[RTMP_CHUNK_HEADER_MAX];
+    uint8_t back_n; /* bytes that looked like an extended time stamp and are none: read again */
+    uint8_t back[4];
     uint32_t left;                  /* bytes of the current chunk that are missing */
     struct rtmp_chunk_stream *last; /* the stream of the current chunk */
     struct rtmp_chunk_stream *done; /* whose message was given out last */
