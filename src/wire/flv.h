@@ -75,7 +75,9 @@ struct flv_media {
 struct flv_iter {
     struct rd rd;
     struct flv_media next; /* what all tracks share */
-    bool video, many, many_codecs, done;
+    bool video, done;
+    bool plain; /* not enhanced: the rest is data */
+    bool tracks, many, many_codecs;
     uint8_t packet; /* type behind multitrack and ModEx */
 };
 
