@@ -129,7 +129,7 @@ TEST(flv_avc_configurations)
     EXPECT_EQ(flv_avc_config(test_hex("01 42c01f ff e1 0000 00"), &s), E_MALFORMED);
     EXPECT_EQ(flv_avc_config(test_hex("01 42c01f ff e0"), &s), E_TRUNCATED);
     uint8_t many[6 + 31 * 3 + 1 + 2 * 3] = {1, 0x42, 0, 31, 0xff, 0xff};
-    for (size_t i = 6; i + 3 <= sizeof many; i += 3)
+    for (size_t i = 6; i < 6 + 31 * 3; i += 3)
         many[i + 1] = 1;
     many[6 + 31 * 3] = 2;
     many[6 + 31 * 3 + 2] = 1;
