@@ -1,0 +1,42 @@
+/* ingest/ftl_mux.h - one UDP port for the media of all FTL streams.  (ftl-lightspeed.md 1.2)
+ *
+ * Says whose a datagram is: by the address of the peer that holds the control connection and the
+ * numbers (SSRC) that it announced there.  Pings name no stream; they are echoed to addresses
+ * that have one, and are never larger than what they answer.  Whoever has no control connection
+ * gets nothing and reaches nobody.  One thread; heap in add alone.
+ */
+#ifndef INGEST_FTL_MUX_H
+#define INGEST_FTL_MUX_H
+
+#include "base/addr.h"
+#include "base/map.h"
+#include "ingest/ftl.h"
+
+enum {
+    FTL_MUX_PING_PT = 250,
+    FTL_MUX_PING_BYTES_MAX = 64, /* 24 on 64-bit systems, 12 on Windows */
+};
+
+enum ftl_route {
+    FTL_ROUTE_NONE,  /* drop */
+    FTL_ROUTE_MEDIA, /* of *owner */
+    FTL_ROUTE_ECHO,  /* send it back as it is */
+};
+
+struct ftl_mux {
+    struct map by_ssrc; /* address and number */
+    struct map by_ip;   /* address alone: how many streams */
+    uint64_t none_n;    /* datagrams that were nobody's */
+};
+
+void ftl_mux_init(struct ftl_mux *m, uint64_t seed);
+void ftl_mux_fini(struct ftl_mux *m);
+/* FTL_OK; FTL_AUDIO_SSRC or FTL_VIDEO_SSRC when the number is in use from there; FTL_INTERNAL
+ * without memory.  `owner` is lent until it is removed. */
+MUST_CHECK enum ftl_code ftl_mux_add(struct ftl_mux *m, const struct addr *peer,
+                                     const struct ftl_stream *s, void *owner);
+void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s);
+enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct bytes datagram,
+                             void **owner);
+
+#endif
