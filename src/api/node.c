@@ -131,6 +131,7 @@ static int open_hub(struct node *n, struct tick tick)
                          .key_id = c->key_n > 0 ? c->key[0].id : "",
                          .key_secret = c->key_n > 0 ? c->key[0].secret : "",
                          .auto_create = c->auto_create,
+                         .tcp_fallback = c->tcp_fallback,
                          .enable_remote_unmute = c->enable_remote_unmute,
                          .message_bytes_max = c->limits.signal_message_size_limit != 0
                                                   ? c->limits.signal_message_size_limit

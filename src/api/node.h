@@ -59,6 +59,7 @@ struct node_cfg {
     const char *version;      /* advertised server version; livekit-server.md 3.3 */
     const char *region;
     bool auto_create, enable_remote_unmute, development;
+    bool tcp_fallback; /* a path that fails over UDP is followed by an offer of TCP alone */
     uint32_t empty_timeout_s, departure_timeout_s, max_participants; /* 300, 20, 0 */
     bool playout_delay, sync_streams;                                /* of new rooms */
     uint32_t min_playout_delay_ms, max_playout_delay_ms;

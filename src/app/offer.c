@@ -106,8 +106,9 @@ uint32_t offer_candidates(const struct conf *conf, const struct offer_ports *por
     uint32_t kinds = ports->tcp != 0 && !conf->force_tcp ? 2 : 1;
     uint32_t addr_n = u32_min(max / (ports->worker_n * kinds), NODE_CANDIDATES_MAX);
     bool announced = conf->announce.family != 0;
+    const struct addr *tcp = &conf->announce_tcp;
 
-    if (announced) { /* one forwarded port leads to one worker; TCP keeps its number */
+    if (announced) { /* one forwarded port leads to one worker; TCP keeps its number, if not told */
         addr[0] = conf->announce;
         addr_n = 1;
     } else {
@@ -116,7 +117,9 @@ uint32_t offer_candidates(const struct conf *conf, const struct offer_ports *por
     for (uint32_t w = 0; w < ports->worker_n; w++) {
         for (uint32_t i = 0; i < addr_n && !conf->force_tcp; i++)
             add(&l, w, addr[i], announced ? conf->announce.port : ports->udp[w], false);
-        for (uint32_t i = 0; i < addr_n && ports->tcp != 0; i++)
+        if (ports->tcp != 0 && tcp->family != 0)
+            add(&l, w, *tcp, tcp->port, true);
+        for (uint32_t i = 0; i < addr_n && ports->tcp != 0 && tcp->family == 0; i++)
             add(&l, w, addr[i], ports->tcp, true);
     }
     return l.n;

@@ -340,6 +340,7 @@ static int open_node(struct server *s)
         .fingerprint = bytes_of(s->cert->fingerprint.digest, s->cert->fingerprint.n),
         .region = c->region,
         .auto_create = c->auto_create,
+        .tcp_fallback = c->allow_tcp_fallback && s->ready.tcp_port != 0 && !c->force_tcp,
         .enable_remote_unmute = c->enable_remote_unmute,
         .development = c->development,
         .empty_timeout_s = c->empty_timeout_s,

@@ -83,7 +83,8 @@ struct conf {
     bool use_external_ip, enable_loopback_candidate;
     struct conf_list interfaces_include, interfaces_exclude, ips_include, ips_exclude;
     struct conf_list stun_servers;
-    struct addr announce; /* offered instead of our own addresses; family 0: none */
+    struct addr announce_tcp; /* the same for media over TCP */
+    struct addr announce;     /* offered instead of our own addresses; family 0: none */
 
     bool auto_create, enable_remote_unmute;
     uint32_t empty_timeout_s, departure_timeout_s, max_participants;

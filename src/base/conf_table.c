@@ -71,6 +71,8 @@ const struct conf_opt conf_table[] = {
      "address offered to clients", 0},
     {"rtc.announce", CONF_ADDR, CONF_EFFECT, AT(announce), 0, 0, "announce", NULL,
      "ip:port offered to clients instead (port forwarding)", 0},
+    {"rtc.announce_tcp", CONF_ADDR, CONF_EFFECT, AT(announce_tcp), 0, 0, "announce-tcp", NULL,
+     "the same for media over TCP", 0},
     NUM("rtc.port_range_start", port_range_start, PORT),
     NUM("rtc.port_range_end", port_range_end, PORT),
     YES("rtc.use_external_ip", use_external_ip),

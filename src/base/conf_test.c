@@ -220,3 +220,20 @@ FUZZ(conf, in)
     EXPECT((err == 0) == (c.error[0] == '\0'));
     conf_fini(&c);
 }
+
+TEST(conf_tcp_alone_needs_a_tcp_port)
+{
+    struct conf c;
+
+    conf_init(&c);
+    EXPECT_EQ(c.tcp_port, 7881);
+    EXPECT(c.allow_tcp_fallback && !c.force_tcp);
+    EXPECT_EQ(conf_yaml(&c, "x",
+                        bytes_str("keys: {a: b}\nrtc: {tcp_port: 0, force_tcp: true, "
+                                  "announce_tcp: '192.0.2.1:443'}\n")),
+              0);
+    EXPECT_EQ(c.announce_tcp.port, 443);
+    EXPECT(conf_finish(&c) < 0);
+    EXPECT(strstr(c.error, "rtc.force_tcp needs a TCP port") != NULL);
+    conf_fini(&c);
+}

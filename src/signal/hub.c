@@ -24,6 +24,7 @@ int hub_open(struct hub **ret, const struct hub_cfg *cfg, struct tick tick)
     house_init(&hub->house, &cfg->house);
     hub->house.tick = tick;
     map_init(&hub->by_conn, rng_u64(&hub->house.rng));
+    prefer_init(&hub->prefer, rng_u64(&hub->house.rng));
     outbox_init(&hub->out);
     rpc_init(hub);
     str_id(hub->node_id, sizeof hub->node_id, "ND_", &hub->house.rng);
@@ -60,6 +61,7 @@ void hub_free(struct hub *hub)
     house_fini(&hub->house);
     rpc_fini(hub);
     outbox_fini(&hub->out);
+    prefer_fini(&hub->prefer);
     map_fini(&hub->by_conn);
     assoc_pool_fini();
     mem_free(hub);

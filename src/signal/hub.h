@@ -8,6 +8,7 @@
 #define SIGNAL_HUB_H
 
 #include "base/addr.h"
+#include "signal/prefer.h"
 #include "signal/session.h"
 
 enum {
@@ -29,6 +30,7 @@ struct hub_cfg {
     struct bytes fingerprint;
     const char *version, *region, *key_id, *key_secret;
     bool auto_create, enable_remote_unmute;
+    bool tcp_fallback; /* a path that fails over UDP is followed by an offer of TCP alone */
     Livekit__ICEServer **ice_server; /* borrowed */
     size_t ice_server_n;
     uint32_t message_bytes_max;
@@ -46,6 +48,7 @@ struct hub {
     struct hub_cfg cfg;
     struct house house;
     struct map by_conn;
+    struct prefer prefer;
     struct outbox out;
     struct session *ended;
     struct voice_list voices; /* with something new */

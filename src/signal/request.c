@@ -369,6 +369,19 @@ static void on_sync_state(struct session *s, const Livekit__SignalRequest *r)
     apply_subscription(s, state->subscription);
 }
 
+/* With one connection it is the client that begins ICE anew. */
+static void switch_protocol(struct session *s, Livekit__CandidateProtocol to)
+{
+    if (to == LIVEKIT__CANDIDATE_PROTOCOL__TLS)
+        return; /* there is no TURN */
+    session_prefer(s, to == LIVEKIT__CANDIDATE_PROTOCOL__TCP);
+    if (s->single || s->pc[PC_SUBSCRIBER].peer == 0)
+        return;
+    s->offer_wanted = s->offer_restart = true;
+    s->offer_at = s->hub->house.tick.now;
+    room_touch(s->member->room);
+}
+
 static void on_simulate(struct session *s, const Livekit__SignalRequest *r)
 {
     const Livekit__SimulateScenario *sim = r->simulate;
@@ -386,6 +399,9 @@ static void on_simulate(struct session *s, const Livekit__SignalRequest *r)
     case LIVEKIT__SIMULATE_SCENARIO__SCENARIO_SERVER_LEAVE:
         session_end(s, LIVEKIT__DISCONNECT_REASON__SERVER_SHUTDOWN,
                     LIVEKIT__LEAVE_REQUEST__ACTION__DISCONNECT);
+        break;
+    case LIVEKIT__SIMULATE_SCENARIO__SCENARIO_SWITCH_CANDIDATE_PROTOCOL:
+        switch_protocol(s, sim->switch_candidate_protocol);
         break;
     case LIVEKIT__SIMULATE_SCENARIO__SCENARIO_DISCONNECT_SIGNAL_ON_RESUME:
     case LIVEKIT__SIMULATE_SCENARIO__SCENARIO_DISCONNECT_SIGNAL_ON_RESUME_NO_MESSAGES:

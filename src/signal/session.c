@@ -106,7 +106,7 @@ static struct session *session_new(struct hub *hub, const struct session_cfg *cf
     s->budget_at = hub->house.tick.now;
     s->join_by = hub->house.tick.now + SESSION_JOIN_US;
     s->remove_at = s->refresh_at = US_NEVER;
-    s->lost_at = US_NEVER;
+    s->lost_at = s->udp_failed_at = US_NEVER;
     s->offer_id = (uint32_t)rng_below(&hub->house.rng, 256); /* the first offer adds one */
     for (int i = 0; i < PC_N; i++)
         transport_init(&s->pc[i], s, (uint8_t)i);
@@ -219,7 +219,7 @@ static void say_join(struct session *s)
     j.ping_timeout = PING_TIMEOUT_S;
     j.sif_trailer.data = (uint8_t *)m->room->sif_trailer;
     j.sif_trailer.len = strlen(m->room->sif_trailer);
-    j.fast_publish = m->grant.can_publish;
+    j.fast_publish = m->grant.can_publish && !s->tcp_only;
     msg.message_case = LIVEKIT__SIGNAL_RESPONSE__MESSAGE_JOIN;
     msg.join = &j;
     if (j.room != NULL && j.participant != NULL && fill_codecs(&a, s, &j))
@@ -433,6 +433,7 @@ bool session_join(struct hub *hub, struct session_cfg *cfg, struct session_refus
     s->member = m;
     m->bare_reports = s->quirks.obs;
     m->session = s;
+    s->tcp_only = prefer_tcp(&hub->prefer, r->name, m->identity, hub->house.tick.now);
     s->subscriber_primary = !s->single && s->protocol >= 3 && m->grant.can_subscribe;
     hub->session_n++;
     outbox_log(&hub->out, 2, "event=join room=%s identity=%s sid=%s single=%d", r->sid,
@@ -526,11 +527,39 @@ static void failed(struct session *s)
     room_due(s->member->room, s->remove_at);
 }
 
+void session_prefer(struct session *s, bool tcp)
+{
+    struct hub *hub = s->hub;
+
+    s->tcp_only = tcp;
+    prefer_set(&hub->prefer, s->member->room->name, s->member->identity, tcp, hub->house.tick.now);
+}
+
+/* The path is dead while the client still speaks to us: its network may not like UDP, or no
+ * longer TCP. */
+static void blame_path(struct session *s, const struct transport *t)
+{
+    us_t now = s->hub->house.tick.now;
+
+    if (!t->silent || !s->hub->cfg.tcp_fallback || s->conn == 0 ||
+        now - s->budget_at > SESSION_RECENT_US)
+        return;
+    bool brief = !t->ever_connected || now - t->connected_at < SESSION_SHORT_US;
+    bool again = s->udp_failed_at != US_NEVER && now - s->udp_failed_at < SESSION_AGAIN_US;
+    if (t->over_tcp)
+        session_prefer(s, false);
+    else if (brief || again)
+        session_prefer(s, true);
+    else
+        s->udp_failed_at = now;
+}
+
 void session_transport_changed(struct session *s, struct transport *t)
 {
     struct transport *primary = &s->pc[s->subscriber_primary ? PC_SUBSCRIBER : PC_PUBLISHER];
 
     if (t->failed) {
+        blame_path(s, t);
         failed(s);
         return;
     }

@@ -21,6 +21,9 @@
 
 enum {
     SESSION_JOIN_US = 60 * 1000000,     /* until ACTIVE (livekit-server.md 3.3) */
+    SESSION_SHORT_US = 90 * 1000000,    /* a connection over UDP that failed sooner: TCP next */
+    SESSION_AGAIN_US = 60 * 1000000,    /* likewise a second failure within it */
+    SESSION_RECENT_US = 15 * 1000000,   /* who spoke so lately has a network; chosen: three pings */
     SESSION_RESUME_US = 5 * 1000000,    /* after a failed connection, for a resume */
     SESSION_REFRESH_US = 300 * 1000000, /* tokens */
     SESSION_ANSWER_US = 15 * 1000000,   /* for an answer to our offer */
@@ -71,6 +74,9 @@ struct transport {
     uint8_t index; /* PC_* */
     peer_id peer;  /* 0: not open */
     bool connected, failed, ever_connected, dtls_client;
+    bool silent;       /* failed, because nothing came any more */
+    bool over_tcp;     /* its path, as last heard */
+    us_t connected_at; /* first; US_NEVER */
     struct peer_local local;
     struct peer_remote remote;
     bool wants_data;
@@ -113,7 +119,8 @@ struct session {
                             side negotiates once (negotiate.h) */
     us_t resume_us;      /* after a failed connection, for its return */
     bool json, single, ended, subscriber_primary, disconnect_on_resume;
-    bool stalled; /* a message found no room: the socket ends at the next tick */
+    bool tcp_only; /* TCP candidates alone, where there are any */
+    bool stalled;  /* a message found no room: the socket ends at the next tick */
     int32_t protocol;
     struct mline_quirks quirks;
     struct arena keep; /* the token's claims */
@@ -139,7 +146,8 @@ struct session {
     size_t held_bytes;
     uint32_t budget; /* signal messages it may send now */
     us_t budget_at;
-    us_t lost_at; /* when the socket was lost; for news of those who left meanwhile */
+    us_t udp_failed_at; /* US_NEVER */
+    us_t lost_at;       /* when the socket was lost; for news of those who left meanwhile */
 };
 
 struct session_cfg {
@@ -189,6 +197,8 @@ void session_set_grant(struct session *s, const struct grant *g);
 void session_send_token(struct session *s);
 /* True when one more message is within its budget. */
 bool session_charge(struct session *s, size_t bytes);
+/* Which candidates it gets from now on, and when it comes back. */
+void session_prefer(struct session *s, bool tcp);
 /* The connection that carries data to it. */
 struct transport *session_data_transport(struct session *s);
 void session_free(struct session *s);

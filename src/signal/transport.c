@@ -16,7 +16,7 @@ static const char *const labels[CHANNEL_N] = {"_reliable", "_lossy", "_data_trac
 
 void transport_init(struct transport *t, struct session *s, uint8_t index)
 {
-    *t = (struct transport){.session = s, .index = index};
+    *t = (struct transport){.session = s, .index = index, .connected_at = US_NEVER};
     for (int i = 0; i < CHANNEL_N; i++)
         t->channel[i] = -1;
     t->sdp_id = rng_u64(&s->hub->house.rng) >> 2;
@@ -140,15 +140,29 @@ void transport_close(struct transport *t)
 
 /* ---- candidates ---- */
 
+/* Of this shard, and not UDP for those who want TCP where there is some. */
+static bool suits(const struct transport *t, const struct hub_candidate *hc)
+{
+    const struct hub_cfg *cfg = &t->session->hub->cfg;
+
+    if (hc->shard != handle_shard(t->peer))
+        return false;
+    if (!t->session->tcp_only || hc->addr.tcp != 0)
+        return true;
+    for (uint32_t i = 0; i < cfg->candidate_n; i++)
+        if (cfg->candidate[i].shard == hc->shard && cfg->candidate[i].addr.tcp != 0)
+            return false;
+    return true;
+}
+
 bool transport_candidate(const struct transport *t, uint32_t n, char *out, size_t cap)
 {
     const struct hub_cfg *cfg = &t->session->hub->cfg;
-    uint8_t shard = handle_shard(t->peer);
     uint32_t seen = 0;
 
     for (uint32_t i = 0; i < cfg->candidate_n; i++) {
         const struct hub_candidate *hc = &cfg->candidate[i];
-        if (hc->shard != shard || seen++ != n)
+        if (!suits(t, hc) || seen++ != n)
             continue;
         struct candidate c = {.component = 1, .type = CANDIDATE_HOST, .addr = hc->addr};
         c.tcp = hc->addr.tcp ? CANDIDATE_TCP_PASSIVE : CANDIDATE_UDP;
@@ -369,6 +383,11 @@ void transport_state(struct transport *t, const struct evt_peer_state *ev)
 
     t->connected = ev->state == PEER_CONNECTED;
     t->failed = ev->state == PEER_FAILED || ev->state == PEER_CLOSED;
+    t->silent = ev->state == PEER_FAILED && ev->reason == PEER_REASON_SILENT;
+    if (t->connected)
+        t->over_tcp = ev->remote.tcp != 0;
+    if (t->connected && !t->ever_connected)
+        t->connected_at = t->session->hub->house.tick.now;
     t->ever_connected |= t->connected;
     if (t->connected && !was)
         start_association(t);

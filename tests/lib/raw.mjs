@@ -1,6 +1,7 @@
 /* Clients that keep to no rules: bytes on a TCP socket, and WebSocket frames as they should not be. */
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import net from 'node:net';
+import { crc32 } from 'node:zlib';
 import { SignalRequest, SignalResponse } from '@livekit/protocol';
 import { WebSocket } from 'ws';
 import { until } from './wait.mjs';
@@ -135,4 +136,30 @@ export async function signal(ws_url, token, o = {}) {
         clearTimeout(t);
     };
     return c;
+}
+
+function attribute(type, body) {
+    const b = Buffer.alloc(4 + body.length + ((4 - (body.length & 3)) & 3));
+    b.writeUInt16BE(type, 0);
+    b.writeUInt16BE(body.length, 2);
+    body.copy(b, 4);
+    return b;
+}
+
+/* A Binding request that nominates (RFC 8489, 8445). */
+export function binding(user, o = {}) {
+    const tid = randomBytes(12);
+    const make = (attrs, more) => {
+        const body = Buffer.concat(attrs);
+        const h = Buffer.alloc(8);
+        h.writeUInt16BE(1, 0);
+        h.writeUInt16BE(body.length + more, 2);
+        h.writeUInt32BE(0x2112a442, 4);
+        return Buffer.concat([h, tid, body]);
+    };
+    const attrs = [attribute(6, Buffer.from(user)), attribute(0x24, Buffer.from([0x6e, 0, 1, 0xff])), attribute(0x802a, randomBytes(8)), attribute(0x25, Buffer.alloc(0))];
+    if (o.integrity !== false) attrs.push(attribute(8, createHmac('sha1', o.pwd ?? 'wrong').update(make(attrs, 24)).digest()));
+    const print = Buffer.alloc(4);
+    print.writeUInt32BE((crc32(make(attrs, 8)) ^ 0x5354554e ^ (o.print ?? 0)) >>> 0);
+    return make([...attrs, attribute(0x8028, print)], 0);
 }

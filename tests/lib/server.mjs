@@ -38,7 +38,7 @@ export async function freeUdp() {
 }
 
 /*
- * o.announce: "addr:port" the server offers to clients instead of its own.
+ * o.announce, o.announce_tcp: "addr:port" the server offers to clients instead of its own.
  * o.udp, o.tcp: the media ports to bind (tcp 0: none, as it is with announce); o.under: a command that starts it, such as ['prlimit', '--nofile=64'];
  * o.env: additions to its environment.  -> {http, ws, udp, pid, log, stop()}
  */
@@ -70,6 +70,7 @@ async function startSluice(o) {
         '--udp-port', String(o.udp ?? 0), '--tcp-port', String(o.tcp ?? (o.announce ? 0 : await freeTcp('0.0.0.0'))),
         '--ready-fd', '3', ...(o.args ?? [])];
     if (o.announce) args.push('--announce', o.announce);
+    if (o.announce_tcp) args.push('--announce-tcp', o.announce_tcp);
     if (o.force_tcp) args.push('--rtc.force_tcp=true');
     if (o.config) args.push('--config-body', o.config.join('\n'));
     const srv = run(args, { ready: true, under: o.under, env: o.env, binary: o.binary });

@@ -2,11 +2,11 @@
  * Datagrams of strangers, and of one who can speak from a participant's own address: each is
  * counted by its reason and nothing else moves.
  */
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
-import { crc32 } from 'node:zlib';
 import { assert, sleep, test, until } from '../lib/kit.mjs';
 import { startPair } from '../lib/pair.mjs';
+import { binding } from '../lib/raw.mjs';
 import { freeUdp, ORIGINAL, startServer } from '../lib/server.mjs';
 
 const skip = ORIGINAL ? 'reads sluice\'s own counters' : false;
@@ -36,32 +36,6 @@ async function startTap(port) {
         c.sock.send(m, port, '127.0.0.1', () => {});
     });
     return { port: front.address().port, clients: () => [...clients.values()], close: () => [front, ...[...clients.values()].map((c) => c.sock)].forEach((s) => s.close()) };
-}
-
-function attribute(type, body) {
-    const b = Buffer.alloc(4 + body.length + ((4 - (body.length & 3)) & 3));
-    b.writeUInt16BE(type, 0);
-    b.writeUInt16BE(body.length, 2);
-    body.copy(b, 4);
-    return b;
-}
-
-/* A Binding request that nominates (RFC 8489, 8445). */
-function binding(user, o = {}) {
-    const tid = randomBytes(12);
-    const make = (attrs, more) => {
-        const body = Buffer.concat(attrs);
-        const h = Buffer.alloc(8);
-        h.writeUInt16BE(1, 0);
-        h.writeUInt16BE(body.length + more, 2);
-        h.writeUInt32BE(0x2112a442, 4);
-        return Buffer.concat([h, tid, body]);
-    };
-    const attrs = [attribute(6, Buffer.from(user)), attribute(0x24, Buffer.from([0x6e, 0, 1, 0xff])), attribute(0x802a, randomBytes(8)), attribute(0x25, Buffer.alloc(0))];
-    if (o.integrity !== false) attrs.push(attribute(8, createHmac('sha1', o.pwd ?? 'wrong').update(make(attrs, 24)).digest()));
-    const print = Buffer.alloc(4);
-    print.writeUInt32BE((crc32(make(attrs, 8)) ^ 0x5354554e ^ (o.print ?? 0)) >>> 0);
-    return make([...attrs, attribute(0x8028, print)], 0);
 }
 
 const kind = (d) => (d[0] < 4 ? 'stun' : d[0] >= 20 && d[0] < 64 ? 'dtls' : d[0] >= 128 && d[0] < 192 ? (d[1] >= 192 && d[1] < 224 ? 'rtcp' : 'rtp') : 'other');
