@@ -714,16 +714,15 @@ int sub_attach(struct sub *s, const struct sub_target *target)
     a->ssrc = s->ssrc;
     a->rtx_ssrc = s->rtx_ssrc;
     (void)str_copy(a->mid, sizeof a->mid, bytes_str(target->mid));        /* checked when parsed */
-    (void)str_copy(a->cname, sizeof a->cname, bytes_str(p->member->sid)); /* always fits */
-    size_t n = strlen(a->cname);
-    a->cname[n++] = '|';
-    (void)str_copy(a->cname + n, sizeof a->cname - n, bytes_str(p->info->sid)); /* always fits */
+    (void)str_copy(a->cname, sizeof a->cname, bytes_str(target->stream)); /* as long as it goes */
     a->ext = target->ext;
     a->pt_n = (uint8_t)u32_min(target->pt_n, CMD_CODECS_MAX);
     memcpy(a->pt, target->pt, a->pt_n * sizeof *a->pt);
     a->max_spatial = s->max_spatial;
     a->max_temporal = s->max_temporal;
     a->paused = s->disabled;
+    a->min_playout_ms = p->member->room->min_playout_delay_ms;
+    a->max_playout_ms = p->member->room->max_playout_delay_ms;
     if (!plane_push(plane, shard, &c)) {
         plane_untake(plane, PLANE_SUB, id);
         goto refused;

@@ -61,6 +61,7 @@ void sub_auto_member(struct member *m);
 struct sub_target {
     peer_id peer;
     const char *mid;
+    const char *stream; /* the MediaStream it comes in; also the CNAME */
     struct rtp_ext_ids ext;
     const struct cmd_pt_map *pt;
     uint32_t pt_n;

@@ -152,6 +152,8 @@ struct cmd_sub_attach {
     struct cmd_pt_map pt[CMD_CODECS_MAX];
     uint8_t max_spatial, max_temporal;
     bool paused;
+    /* What the receiver shall buffer; told while ext.id[RTP_EXT_PLAYOUT_DELAY] != 0. */
+    uint32_t min_playout_ms, max_playout_ms;
 };
 
 struct cmd_sub_set {

@@ -49,6 +49,8 @@ static void blocks_arrived(struct shard *s, struct link *l, const struct rtcp_pk
         if (b == NULL || b->ssrc != block[i].ssrc)
             continue;
         us_t rtt = report_round_trip(&block[i], s->tick);
+        if (b->sent)
+            sub_reported(b);
         b->lost = block[i].lost_n > 0 ? (uint32_t)block[i].lost_n : 0;
         b->jitter_us =
             (uint32_t)((uint64_t)block[i].jitter * US_PER_SEC / b->track->source.clock_hz);

@@ -27,6 +27,7 @@ enum {
 
 struct rig_rtp { /* what a client received */
     struct rtp_view v;
+    uint8_t head[64]; /* as much of the header */
     uint8_t payload[64];
 };
 
@@ -191,6 +192,7 @@ static inline void rig_client_input(struct rig *r, struct rig_client *c, struct 
         }
         struct bytes pl = rtp_payload(&log->v, buf);
         memcpy(log->payload, pl.p, size_min(pl.len, sizeof log->payload));
+        memcpy(log->head, buf, size_min(log->v.payload_off, sizeof log->head));
         c->rtp_n++;
     } else if (kind == RTP_DEMUX_RTCP) {
         if (peer_open_rtcp(c->peer, buf, &len, r->tick.now) == 0)

@@ -29,6 +29,18 @@ void sub_init(struct sub *s, const struct cmd_sub_attach *a, struct rng *rng, us
     memcpy(s->pt, a->pt, sizeof s->pt);
     memcpy(s->mid, a->mid, sizeof s->mid - 1);
     memcpy(s->cname, a->cname, sizeof s->cname - 1);
+    s->playout_on = s->ext.id[RTP_EXT_PLAYOUT_DELAY] != 0;
+    rtp_playout_delay(s->playout, a->min_playout_ms, a->max_playout_ms);
+}
+
+void sub_reported(struct sub *s)
+{
+    /* Where packets are repeated under their own number they must stay the same to the last bit:
+     * there the element stays. */
+    if (!s->playout_on || s->rtx_ssrc == 0)
+        return;
+    s->playout_on = false;
+    s->hdr_len = 0;
 }
 
 uint16_t sub_sig_of(const struct rtp_view *v, const uint8_t *data)
@@ -41,8 +53,6 @@ uint16_t sub_sig_of(const struct rtp_view *v, const uint8_t *data)
         sig |= SUB_SIG_LEVEL;
     if (rtp_ext(v, data, RTP_EXT_VIDEO_ORIENTATION).len == 1)
         sig |= SUB_SIG_ORIENTATION;
-    if (rtp_ext(v, data, RTP_EXT_PLAYOUT_DELAY).len == 3)
-        sig |= SUB_SIG_PLAYOUT;
     size_t capture = rtp_ext(v, data, RTP_EXT_ABS_CAPTURE_TIME).len;
     if (capture == 8)
         sig |= SUB_SIG_CAPTURE8;
@@ -87,8 +97,9 @@ static size_t write_template(const struct sub *s, uint16_t sig, uint8_t *out, si
         el[EL_LEVEL] = (struct rtp_ext_val){.id = id[RTP_EXT_AUDIO_LEVEL], .len = 1};
     if (sig & SUB_SIG_ORIENTATION)
         el[EL_ORIENT] = (struct rtp_ext_val){.id = id[RTP_EXT_VIDEO_ORIENTATION], .len = 1};
-    if (sig & SUB_SIG_PLAYOUT)
-        el[EL_PLAYOUT] = (struct rtp_ext_val){.id = id[RTP_EXT_PLAYOUT_DELAY], .len = 3};
+    if (s->playout_on)
+        el[EL_PLAYOUT] =
+            (struct rtp_ext_val){.id = id[RTP_EXT_PLAYOUT_DELAY], .len = 3, .data = s->playout};
     if (sig & (SUB_SIG_CAPTURE8 | SUB_SIG_CAPTURE16))
         el[EL_CAPTURE] = (struct rtp_ext_val){.id = id[RTP_EXT_ABS_CAPTURE_TIME],
                                               .len = sig & SUB_SIG_CAPTURE8 ? 8 : 16};
@@ -117,7 +128,6 @@ static void make_template(struct sub *s, uint16_t sig)
         .twcc = (uint8_t)el[EL_TWCC].at,
         .level = (uint8_t)el[EL_LEVEL].at,
         .orientation = (uint8_t)el[EL_ORIENT].at,
-        .playout = (uint8_t)el[EL_PLAYOUT].at,
         .capture = (uint8_t)el[EL_CAPTURE].at,
         .dd = (uint8_t)el[EL_DD].at,
     };
@@ -136,8 +146,6 @@ static void fill_ext(uint8_t *out, const struct sub_at *at, const struct pkt *p)
         copy_ext(out + at->level, p, RTP_EXT_AUDIO_LEVEL);
     if (at->orientation)
         copy_ext(out + at->orientation, p, RTP_EXT_VIDEO_ORIENTATION);
-    if (at->playout)
-        copy_ext(out + at->playout, p, RTP_EXT_PLAYOUT_DELAY);
     if (at->capture)
         copy_ext(out + at->capture, p, RTP_EXT_ABS_CAPTURE_TIME);
     if (at->dd)

@@ -30,13 +30,12 @@ enum {
 enum sub_sig {
     SUB_SIG_LEVEL = 1,
     SUB_SIG_ORIENTATION = 2,
-    SUB_SIG_PLAYOUT = 4,
     SUB_SIG_CAPTURE8 = 8,
     SUB_SIG_CAPTURE16 = 16,
 };
 
 struct sub_at { /* where the data of an element stands in the template; 0: not there */
-    uint8_t send_time, twcc, level, orientation, playout, capture, dd;
+    uint8_t send_time, twcc, level, orientation, capture, dd;
 };
 
 /* The packets with which it caught up: their time is squeezed towards the newest one's (sfu/gop.h),
@@ -75,6 +74,8 @@ struct sub {
     char mid[CMD_MID_MAX];
     char cname[64];
     uint8_t max_spatial, max_temporal;
+    bool playout_on; /* the receiver has not confirmed a packet with it yet */
+    uint8_t playout[3];
     us_t attached_at;
     us_t sr_at, stats_at;
     uint64_t wire_bytes, told_packets;
@@ -93,6 +94,9 @@ struct sub_emit {
 };
 
 void sub_init(struct sub *s, const struct cmd_sub_attach *a, struct rng *rng, us_t now);
+
+/* The receiver says that packets of ours arrive: what the first ones had to tell is told. */
+void sub_reported(struct sub *s);
 
 /* Which of the copied elements the packet carries. */
 uint16_t sub_sig_of(const struct rtp_view *v, const uint8_t *data);

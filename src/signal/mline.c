@@ -260,6 +260,7 @@ static const enum rtp_ext ext_video_recv[] = {RTP_EXT_MID,
                                               RTP_EXT_N};
 static const enum rtp_ext ext_remb[] = {RTP_EXT_ABS_SEND_TIME, RTP_EXT_N};
 static const enum rtp_ext ext_audio_send[] = {RTP_EXT_MID, RTP_EXT_ABS_CAPTURE_TIME, RTP_EXT_N};
+static const enum rtp_ext ext_playout[] = {RTP_EXT_PLAYOUT_DELAY, RTP_EXT_N};
 static const enum rtp_ext ext_video_send[] = {RTP_EXT_MID, RTP_EXT_ABS_SEND_TIME,
                                               RTP_EXT_ABS_CAPTURE_TIME, RTP_EXT_N};
 
@@ -293,6 +294,8 @@ static int put_send_exts(const struct mline_ctx *ctx, struct sdp_media *out,
     struct rtp_ext_ids unwritten = {{0}};
 
     int err = put_exts(ctx, out, offer, video ? ext_video_send : ext_audio_send, ids);
+    if (err == 0 && video && ctx->playout_delay)
+        err = put_exts(ctx, out, offer, ext_playout, ids);
     if (err != 0)
         return err;
     return put_exts(ctx, out, offer, video ? ext_video_agreed : ext_audio_agreed, &unwritten);
@@ -553,14 +556,40 @@ int mline_map(const struct mline_ctx *ctx, const struct sdp_media *remote, const
     return match_all(ctx, p, s, n, match, map) > 0 ? 0 : E_UNSUPPORTED;
 }
 
+/* A publisher's word that goes into other people's descriptions. */
+static bool is_word(const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        if ((uint8_t)*p <= ' ' || (uint8_t)*p >= 0x7f || *p == '|')
+            return false;
+    return *text != '\0';
+}
+
+bool mline_stream_of(const struct sub *s, bool sync_streams, char *out, size_t cap)
+{
+    const Livekit__TrackInfo *info = s->pub->info;
+    struct wr w = wr_of((uint8_t *)out, cap);
+
+    if (sync_streams && !is_word(info->stream))
+        return false;
+    wr_bytes(&w, bytes_str(s->pub->member->sid));
+    wr_u8(&w, '|');
+    wr_bytes(&w, bytes_str(sync_streams ? info->stream : info->sid));
+    wr_u8(&w, 0);
+    return wr_ok(&w);
+}
+
 /* a=msid, and the ssrc lines with their group (section 4.5). */
 static int put_msid(const struct mline_ctx *ctx, struct sdp_media *out, const struct sub *s)
 {
     struct arena *a = ctx->sdp->arena;
     const char *track = arena_dup_str(a, s->pub->info->sid);
-    const char *stream = arena_printf(a, "%s|%s", s->pub->member->sid, s->pub->info->sid);
     struct sdp_ssrc *line;
+    char text[MLINE_STREAM_MAX];
 
+    if (!mline_stream_of(s, ctx->sync_streams, text, sizeof text))
+        (void)mline_stream_of(s, false, text, sizeof text); /* always fits */
+    const char *stream = arena_dup_str(a, text);
     if (track == NULL || stream == NULL || !sdp_add_msid(ctx->sdp, out, stream, track))
         return E_NOMEM;
     if (s->rtx_ssrc != 0) {
@@ -697,16 +726,18 @@ static int put_own_codec(const struct mline_ctx *ctx, struct sdp_media *out,
 static const struct {
     enum rtp_ext ext;
     uint8_t id;
-    bool video_only;
+    bool video_only, playout_only;
 } own_exts[] = {
-    {RTP_EXT_ABS_SEND_TIME, 2, true},
-    {RTP_EXT_ABS_CAPTURE_TIME, 3, false},
+    {RTP_EXT_ABS_SEND_TIME, 2, true, false},
+    {RTP_EXT_ABS_CAPTURE_TIME, 3, false, false},
+    {RTP_EXT_PLAYOUT_DELAY, 4, true, true},
 };
 
 static int put_own_exts(const struct mline_ctx *ctx, struct sdp_media *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(own_exts); i++)
         if ((out->kind == SDP_VIDEO || !own_exts[i].video_only) &&
+            (ctx->playout_delay || !own_exts[i].playout_only) &&
             !sdp_add_ext(ctx->sdp, out, own_exts[i].id, rtp_ext_uri(own_exts[i].ext)))
             return E_NOMEM;
     return 0;

@@ -12,6 +12,8 @@
 #include "room/pub.h"
 #include "wire/sdp.h"
 
+enum { MLINE_STREAM_MAX = 64 }; /* it is the CNAME too */
+
 /* What a client is known to do differently. */
 struct mline_quirks {
     bool firefox, safari, linux_or_android, safari_after_18_3;
@@ -23,6 +25,8 @@ struct mline_ctx {
     struct mline_quirks quirks;
     bool single;        /* one connection for both directions */
     bool broad;         /* the publisher is an encoder with one profile: Main is taken, too */
+    bool sync_streams;  /* what a participant sends together comes in one MediaStream (4.5) */
+    bool playout_delay; /* the subscriber is told how much to buffer (5.11) */
     const char *stream; /* of standing sections: their MediaStream; NULL otherwise */
 };
 
@@ -74,6 +78,11 @@ MUST_CHECK int mline_standing(const struct mline_ctx *ctx, struct sdp_media *out
 MUST_CHECK int mline_offer_standing(const struct mline_ctx *ctx, struct sdp_media *out);
 /* A section of our own offer that carries nothing. */
 MUST_CHECK int mline_offer_idle(const struct mline_ctx *ctx, struct sdp_media *out);
+
+/* The MediaStream of a subscription: "PA_..|TR_..", or "PA_..|camera" where streams are kept in
+ * step.  False: too
+ * long, or not a word. */
+bool mline_stream_of(const struct sub *s, bool sync_streams, char *out, size_t cap);
 
 /* The track id that a client's section names; "" without. */
 const char *mline_track_of(const struct sdp_media *m);

@@ -1,6 +1,7 @@
 #include "signal/negotiate.h"
 
 #include "base/mem.h"
+#include "signal/remote.h"
 #include "signal/response.h"
 #include "signal/transport.h"
 #include "wire/candidate.h"
@@ -19,11 +20,20 @@ static bool is_media(const struct section *sec)
     return sec->kind == SDP_AUDIO || sec->kind == SDP_VIDEO;
 }
 
+static bool syncs_streams(const struct session *s)
+{
+    return s->member->room->sync_streams && s->protocol >= 10 && !s->quirks.firefox;
+}
+
 static struct mline_ctx ctx_of(const struct session *s, struct sdp *sdp)
 {
     return (struct mline_ctx){.sdp = sdp,
                               .quirks = s->quirks,
                               .single = s->single,
+                              .sync_streams = syncs_streams(s),
+                              .playout_delay =
+                                  s->member->room->playout_delay &&
+                                  !(s->member->room->sync_streams && s->quirks.firefox),
                               .broad = s->voice != NULL,
                               .stream = s->standing ? s->member->room->sid : NULL};
 }
@@ -46,49 +56,6 @@ static struct section *add_section(struct transport *t)
 }
 
 /* ---- what both directions share ---- */
-
-static int copy_fingerprint(struct cert_fingerprint *to, const struct sdp_fingerprint *fp)
-{
-    static const struct {
-        const char *word;
-        enum hash_alg alg;
-    } algs[] = {{"sha-1", HASH_SHA1},
-                {"sha-256", HASH_SHA256},
-                {"sha-384", HASH_SHA384},
-                {"sha-512", HASH_SHA512}};
-
-    for (size_t i = 0; i < ARRAY_LEN(algs); i++) {
-        if (strcmp(fp->hash, algs[i].word) != 0 || fp->digest_len > sizeof to->digest)
-            continue;
-        to->alg = algs[i].alg;
-        to->n = fp->digest_len;
-        memcpy(to->digest, fp->digest, fp->digest_len);
-        return 0;
-    }
-    return E_UNSUPPORTED;
-}
-
-static int read_remote(const struct sdp *sdp, struct peer_remote *remote)
-{
-    *remote = (struct peer_remote){0};
-    for (uint32_t i = 0; i < sdp->media_n; i++) {
-        const struct sdp_media *m = &sdp->media[i];
-        const struct sdp_fingerprint *fp = m->fingerprint;
-
-        if (m->rejected || m->ice_ufrag == NULL || m->ice_pwd == NULL)
-            continue;
-        if (!str_copy(remote->ufrag, sizeof remote->ufrag, bytes_str(m->ice_ufrag)) ||
-            !str_copy(remote->pwd, sizeof remote->pwd, bytes_str(m->ice_pwd)))
-            return E_TOO_LARGE;
-        if (m->fingerprint_n == 0)
-            return E_MALFORMED;
-        for (uint32_t k = 1; k < m->fingerprint_n; k++)
-            if (strcmp(m->fingerprint[k].hash, "sha-256") == 0)
-                fp = &m->fingerprint[k];
-        return copy_fingerprint(&remote->fingerprint, fp);
-    }
-    return E_MALFORMED; /* nothing to connect */
-}
 
 /* Does this section still send what it was given?  Otherwise it must be seen inactive. */
 static bool sweep(struct session *s, struct transport *t)
@@ -113,10 +80,17 @@ static bool sweep(struct session *s, struct transport *t)
 static void attach(struct sub *sub, struct transport *t, const struct section *sec,
                    const struct mline_map *map)
 {
-    struct sub_target target = {
-        .peer = t->peer, .mid = sec->mid, .ext = map->ext, .pt = map->pt, .pt_n = map->pt_n};
+    char stream[MLINE_STREAM_MAX];
+    struct sub_target target = {.peer = t->peer,
+                                .mid = sec->mid,
+                                .stream = stream,
+                                .ext = map->ext,
+                                .pt = map->pt,
+                                .pt_n = map->pt_n};
     struct pub *p = sub->pub;
 
+    if (!mline_stream_of(sub, syncs_streams(t->session), stream, sizeof stream))
+        (void)mline_stream_of(sub, false, stream, sizeof stream); /* always fits */
     if (sub_attach(sub, &target) != 0) {
         sub->state = SUB_WAITING; /* the data plane is full: once more later */
         sub->retry_at = t->session->hub->house.tick.now + 3 * US_PER_SEC;
@@ -494,7 +468,7 @@ static int open_for_offer(struct session *s, struct transport *t, const struct s
 {
     struct peer_remote remote;
     bool restarted;
-    int err = read_remote(offer, &remote);
+    int err = remote_read(offer, &remote);
 
     if (err != 0)
         return err;
@@ -735,7 +709,7 @@ static int accept_answer(struct session *s, const Livekit__SessionDescription *d
     int err = sdp_parse(&answer, bytes_str(desc->sdp), a);
 
     if (err == 0)
-        err = read_remote(&answer, &remote);
+        err = remote_read(&answer, &remote);
     for (uint32_t i = 0; err == 0 && i < answer.media_n; i++)
         if (answer.media[i].setup == SDP_PASSIVE && !answer.media[i].rejected)
             err = E_MISMATCH; /* our offer was opened as DTLS server; every client answers active */
@@ -832,7 +806,7 @@ static struct section *section_for(struct session *s, struct transport *t, bool 
 {
     enum sdp_kind kind = video ? SDP_VIDEO : SDP_AUDIO;
 
-    for (uint32_t i = 0; i < t->section_n && !s->quirks.safari; i++)
+    for (uint32_t i = 0; i < t->section_n && !s->quirks.safari && !syncs_streams(s); i++)
         if (t->section[i].use == SECTION_IDLE && t->section[i].kind == kind)
             return &t->section[i];
     struct section *sec = add_section(t);
