@@ -5,11 +5,11 @@
 #include "base/mem.h"
 #include "base/ring.h"
 #include "client/incoming.h"
+#include "client/mailbox.h"
 #include "client/messages.h"
 #include "client/outgoing.h"
 #include "client/section.h"
 #include "crypt/cert.h"
-#include "crypt/crypt.h"
 #include "rtc/peer.h"
 #include "rtc/assoc.h"
 #include "wire/candidate.h"
@@ -43,14 +43,12 @@ struct client {
     uint16_t reliable_id, lossy_id;
     bool assoc_started;
     struct ring queue; /* a struct path and a datagram each */
-    struct str message[CLIENT_MESSAGES_MAX];
-    uint32_t message_at, message_n;
-    bool message_lent;
+    struct mailbox mailbox;
     struct client_event event[CLIENT_EVENTS_MAX];
     uint32_t event_at, event_n;
     bool untold[SECTION_MAX]; /* CLIENT_EVT_TRACK is due: one answer may name more than the queue */
     uint32_t untold_n;
-    uint32_t offer_id;
+    uint32_t offer_id, request_id;
     us_t ping_at, report_at;
     bool joined, ended, offer_open, offer_wanted;
     struct client_stats stats;
@@ -68,12 +66,17 @@ static void emit(struct client *c, const struct client_event *ev)
     c->event[(c->event_at + c->event_n++) % CLIENT_EVENTS_MAX] = *ev;
 }
 
-static void end(struct client *c, const char *reason)
+static void end_coded(struct client *c, const char *reason, int code)
 {
     if (c->ended)
         return;
     c->ended = true;
-    emit(c, &(struct client_event){.kind = CLIENT_EVT_ENDED, .reason = reason});
+    emit(c, &(struct client_event){.kind = CLIENT_EVT_ENDED, .reason = reason, .code = code});
+}
+
+static void end(struct client *c, const char *reason)
+{
+    end_coded(c, reason, 0);
 }
 
 static void set_untold(struct client *c, uint32_t at, bool untold)
@@ -109,31 +112,19 @@ bool client_event(struct client *c, struct client_event *ev)
     return true;
 }
 
-/* The next free message; a server that makes us say more than it reads ends us. */
+/* A server that makes us say more than it reads ends us. */
 static struct str *message_new(struct client *c)
 {
-    if (c->message_n == CLIENT_MESSAGES_MAX) {
+    struct str *s = mailbox_add(&c->mailbox);
+
+    if (s == NULL)
         end(c, "too many messages wait for the server");
-        return NULL;
-    }
-    struct str *s = &c->message[(c->message_at + c->message_n++) % CLIENT_MESSAGES_MAX];
-    str_init(s, CLIENT_MESSAGE_BYTES_MAX);
     return s;
 }
 
 bool client_message_output(struct client *c, struct bytes *out)
 {
-    if (c->message_lent) {
-        str_fini(&c->message[c->message_at]);
-        c->message_at = (c->message_at + 1) % CLIENT_MESSAGES_MAX;
-        c->message_n--;
-        c->message_lent = false;
-    }
-    if (c->message_n == 0)
-        return false;
-    *out = str_bytes(&c->message[c->message_at]);
-    c->message_lent = true;
-    return true;
+    return mailbox_take(&c->mailbox, out);
 }
 
 /* ---- life ---- */
@@ -165,25 +156,6 @@ static int channels_open(struct client *c)
     return err ? err : assoc_channel_open(c->assoc, &lossy, &c->lossy_id);
 }
 
-/* ICE credentials are secrets of a sort: real dice (RFC 8445 s15.4). */
-static int credentials_new(struct peer_local *local)
-{
-    uint8_t dice[24 + 8];
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    int err = crypt_random(dice, sizeof dice);
-    if (err)
-        return err;
-    for (unsigned i = 0; i < 24; i++)
-        local->pwd[i] = alphabet[dice[i] & 63];
-    local->pwd[24] = '\0';
-    for (unsigned i = 0; i < 8; i++)
-        local->ufrag[i] = alphabet[dice[24 + i] & 63];
-    local->ufrag[8] = '\0';
-    return 0;
-}
-
 int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
 {
     struct client *c = mem_zero(sizeof *c);
@@ -194,7 +166,7 @@ int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
     c->cfg = *cfg;
     c->rng = rng_seed(cfg->seed);
     c->ping_at = c->report_at = US_NEVER;
-    int err = credentials_new(&c->local);
+    int err = section_credentials(&c->local);
     pc.local = c->local;
     pc.seed = rng_u64(&c->rng);
     if (!err)
@@ -220,8 +192,7 @@ void client_free(struct client *c)
 {
     if (c == NULL)
         return;
-    for (uint32_t i = 0; i < c->message_n; i++)
-        str_fini(&c->message[(c->message_at + i) % CLIENT_MESSAGES_MAX]);
+    mailbox_fini(&c->mailbox);
     for (uint32_t i = 0; i < CLIENT_TRACKS_MAX; i++)
         outgoing_fini(&c->outgoing[i]);
     for (uint32_t i = 0; i < SECTION_MAX; i++)
@@ -288,6 +259,8 @@ static void on_join(struct client *c, const Livekit__JoinResponse *join, us_t no
         (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(join->participant->sid));
         (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(join->participant->identity));
     }
+    if (join->room != NULL)
+        (void)str_copy(ev.room, sizeof ev.room, bytes_str(join->room->sid));
     emit(c, &ev);
 }
 
@@ -452,7 +425,7 @@ static void on_response(struct client *c, const Livekit__SignalResponse *r, us_t
         on_sections_wanted(c, r->media_sections_requirement);
         break;
     case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_LEAVE:
-        end(c, "the server ended the session");
+        end_coded(c, "the server ended the session", (int)r->leave->reason);
         break;
     default:
         break; /* news that a client of ours has no use for */
@@ -750,6 +723,20 @@ int client_send(struct client *c, uint32_t track, struct bytes payload, uint32_t
     return send_packet(c, &o) ? 0 : E_LIMIT;
 }
 
+void client_skip(struct client *c, uint32_t track, uint32_t n)
+{
+    assert(track < c->cfg.track_n);
+    if (c->sending[track])
+        outgoing_skip(&c->outgoing[track], n);
+}
+
+void client_clock(struct client *c, uint32_t track, uint32_t ts, us_t at)
+{
+    assert(track < c->cfg.track_n);
+    if (c->sending[track])
+        outgoing_clock(&c->outgoing[track], ts, at);
+}
+
 int client_send_data(struct client *c, bool reliable, struct bytes packet, us_t now)
 {
     int err = assoc_send(c->assoc, reliable ? c->reliable_id : c->lossy_id, packet, true);
@@ -778,6 +765,14 @@ void client_mute(struct client *c, uint32_t track, bool muted)
 
     if (out != NULL)
         (void)messages_mute(c->sid[track], muted, out); /* a failed one leaves things as they are */
+}
+
+void client_set_attribute(struct client *c, const char *name, const char *value)
+{
+    struct str *out = c->ended ? NULL : message_new(c);
+
+    if (out != NULL)
+        (void)messages_attribute(name, value, ++c->request_id, out); /* likewise */
 }
 
 void client_leave(struct client *c, us_t now)

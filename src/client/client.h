@@ -41,6 +41,7 @@ struct client_track {
     enum codec codec;
     uint32_t width, height; /* video */
     bool screen;            /* screen share instead of camera or microphone */
+    bool stereo;            /* audio: viewers shall decode two channels */
 };
 
 struct client_cfg {
@@ -56,7 +57,7 @@ struct client_cfg {
 };
 
 enum client_event_kind {
-    CLIENT_EVT_JOINED,      /* sid, identity: ours; room */
+    CLIENT_EVT_JOINED,      /* sid, identity: ours; room: its sid */
     CLIENT_EVT_CONNECTED,   /* media may flow */
     CLIENT_EVT_PUBLISHED,   /* track: ours; sid */
     CLIENT_EVT_PARTICIPANT, /* sid, identity of anybody; left; track: how many they publish */
@@ -71,8 +72,10 @@ struct client_event {
     uint32_t track;
     char sid[32];
     char identity[256];
+    char room[32];
     bool left, video, reliable;
     const char *reason; /* static text */
+    int code;           /* ENDED: livekit.DisconnectReason when the server said it; else 0 */
     struct bytes data;  /* valid until the next call */
 };
 
@@ -114,6 +117,13 @@ bool client_datagram_output(struct client *c, struct path *path, struct wr *w);
  * when the queue is full (the packet is dropped). */
 int client_send(struct client *c, uint32_t track, struct bytes payload, uint32_t ts, bool marker,
                 struct tick tick);
+/* The next n packets of a track are lost for good: their numbers are left out, so that receivers
+ * know. */
+void client_skip(struct client *c, uint32_t track, uint32_t n);
+/* When a time stamp was captured, on our clock: sender reports say this from now on, instead of
+ * when packets happened to leave.  What aligns sound and picture of a stream that passes through.
+ */
+void client_clock(struct client *c, uint32_t track, uint32_t ts, us_t at);
 /* A DataPacket of the livekit protocol, already packed. */
 int client_send_data(struct client *c, bool reliable, struct bytes packet, us_t now);
 /* Ask the server for a key frame of a remote track. */
@@ -121,6 +131,8 @@ void client_ask_keyframe(struct client *c, uint32_t track, us_t now);
 /* Tell the room that a track of ours is silent, or no longer; nothing before CLIENT_EVT_PUBLISHED.
  */
 void client_mute(struct client *c, uint32_t track, bool muted);
+/* Set an attribute of ours; the token must allow it. */
+void client_set_attribute(struct client *c, const char *name, const char *value);
 /* Say goodbye; drain outputs afterwards. */
 void client_leave(struct client *c, us_t now);
 

@@ -37,6 +37,7 @@ static Livekit__AddTrackRequest *add_track(struct arena *a, const struct client_
         : t->screen ? LIVEKIT__TRACK_SOURCE__SCREEN_SHARE_AUDIO
                     : LIVEKIT__TRACK_SOURCE__MICROPHONE;
     r->disable_red = !video;
+    r->stereo = !video && t->stereo;
     if (!video)
         return r;
     r->width = t->width;
@@ -158,6 +159,24 @@ int messages_mute(const char *sid, bool muted, struct str *out)
     mute.muted = muted;
     req.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_MUTE;
     req.mute = &mute;
+    return pack(&req, out);
+}
+
+int messages_attribute(const char *name, const char *value, uint32_t id, struct str *out)
+{
+    Livekit__SignalRequest req = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__UpdateParticipantMetadata up = LIVEKIT__UPDATE_PARTICIPANT_METADATA__INIT;
+    Livekit__UpdateParticipantMetadata__AttributesEntry entry =
+        LIVEKIT__UPDATE_PARTICIPANT_METADATA__ATTRIBUTES_ENTRY__INIT;
+    Livekit__UpdateParticipantMetadata__AttributesEntry *entries[1] = {&entry};
+
+    entry.key = pb_text(name);
+    entry.value = pb_text(value);
+    up.attributes = entries;
+    up.n_attributes = 1;
+    up.request_id = id;
+    req.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_UPDATE_METADATA;
+    req.update_metadata = &up;
     return pack(&req, out);
 }
 

@@ -17,6 +17,8 @@ int messages_target(const struct client_cfg *cfg, const struct sections *ss, con
 int messages_offer(const char *sdp, uint32_t id, struct str *out);
 int messages_ping(int64_t unix_ms, struct str *out);
 int messages_mute(const char *sid, bool muted, struct str *out);
+/* One attribute of ours. */
+int messages_attribute(const char *name, const char *value, uint32_t id, struct str *out);
 int messages_leave(struct str *out);
 /* Quality HIGH and enabled: what a recorder wants of every track. */
 int messages_track_setting(const char *const *sid, uint32_t n, struct str *out);

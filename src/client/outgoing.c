@@ -57,6 +57,18 @@ int outgoing_make(struct outgoing *o, struct bytes payload, uint32_t ts, bool ma
     return 0;
 }
 
+void outgoing_skip(struct outgoing *o, uint32_t n)
+{
+    o->next_seq += n;
+}
+
+void outgoing_clock(struct outgoing *o, uint32_t ts, us_t at)
+{
+    o->clocked = true;
+    o->clock_ts = ts;
+    o->clock_at = at;
+}
+
 bool outgoing_resend(struct outgoing *o, uint16_t seq, us_t now, struct outgoing_packet *out)
 {
     struct bytes pkt;
@@ -91,6 +103,10 @@ bool outgoing_report(struct outgoing *o, struct tick tick, struct rtcp_sr *sr)
 {
     if (tick.now < o->report_at || !report_tx_sr(&o->report, o->ssrc, tick, sr))
         return false;
+    if (o->clocked) {
+        int64_t ahead = (tick.now - o->clock_at) * (int64_t)o->clock_hz / US_PER_SEC;
+        sr->rtp_ts = o->clock_ts + (uint32_t)ahead;
+    }
     o->report_at = tick.now + OUTGOING_REPORT_US;
     return true;
 }

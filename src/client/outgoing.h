@@ -15,7 +15,7 @@
 #include "wire/rtcp.h"
 
 enum {
-    OUTGOING_PAYLOAD_MAX = 1200,
+    OUTGOING_PAYLOAD_MAX = 1392,  /* an FTL client's; with everything around it under 1,480 bytes */
     OUTGOING_HISTORY_VIDEO = 512, /* packets, a power of two: a second of 5 Mb/s */
     OUTGOING_HISTORY_AUDIO = 64,
     OUTGOING_REPORT_US = 1000 * 1000,
@@ -37,6 +37,9 @@ struct outgoing {
     char mid[SECTION_MID_MAX];
     uint64_t next_seq, next_rtx_seq; /* extended: the roll-over counter is seq >> 16 */
     us_t report_at;
+    bool clocked; /* clock_ts was captured at clock_at, whenever packets leave */
+    uint32_t clock_ts;
+    us_t clock_at;
     struct report_tx report;
     struct resend resend;
     struct resend_history *history;
@@ -49,6 +52,10 @@ void outgoing_fini(struct outgoing *o);
 /* A new packet; E_TOO_LARGE. */
 int outgoing_make(struct outgoing *o, struct bytes payload, uint32_t ts, bool marker, us_t now,
                   struct outgoing_packet *out);
+/* Leave out the next n numbers: lost before they came to us. */
+void outgoing_skip(struct outgoing *o, uint32_t n);
+/* Sender reports go by this from now on. */
+void outgoing_clock(struct outgoing *o, uint32_t ts, us_t at);
 /* Somebody misses `seq`.  False: too old, or asked again too soon. */
 bool outgoing_resend(struct outgoing *o, uint16_t seq, us_t now, struct outgoing_packet *out);
 /* A sender report is due: fills *sr. */

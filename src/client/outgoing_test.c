@@ -78,3 +78,28 @@ TEST(a_sender_report_maps_the_present_to_the_stream)
     EXPECT(!outgoing_report(&o, (struct tick){.now = US_PER_SEC * 2}, &sr));
     outgoing_fini(&o);
 }
+
+TEST(what_was_lost_before_us_leaves_a_hole_in_the_numbers)
+{
+    struct outgoing o = started(97);
+    struct outgoing_packet p;
+    uint64_t before = o.next_seq;
+
+    outgoing_skip(&o, 3);
+    EXPECT_EQ(outgoing_make(&o, bytes_str("x"), 9000, true, 0, &p), 0);
+    EXPECT_EQ(load_u16(p.hdr + 2), (uint16_t)(before + 3));
+    outgoing_fini(&o);
+}
+
+TEST(a_clock_that_was_told_goes_before_the_time_of_sending)
+{
+    struct outgoing o = started(97);
+    struct outgoing_packet p;
+    struct rtcp_sr sr;
+
+    outgoing_clock(&o, 9000, US_PER_SEC / 2);
+    EXPECT_EQ(outgoing_make(&o, bytes_str("x"), 9000, true, US_PER_SEC, &p), 0);
+    EXPECT(outgoing_report(&o, (struct tick){.now = US_PER_SEC}, &sr));
+    EXPECT_EQ(sr.rtp_ts, 9000 + 45000);
+    outgoing_fini(&o);
+}

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "crypt/cert.h"
+#include "crypt/crypt.h"
 #include "wire/candidate.h"
 #include "wire/sdp.h"
 
@@ -23,6 +24,24 @@ static const struct offered {
     {CODEC_AV1, 45, 46, "level-idx=5;profile=0;tier=0"},
     {CODEC_H265, 49, 50, "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST"},
 };
+
+int section_credentials(struct peer_local *local)
+{
+    uint8_t dice[24 + 8];
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    int err = crypt_random(dice, sizeof dice);
+    if (err)
+        return err;
+    for (unsigned i = 0; i < 24; i++)
+        local->pwd[i] = alphabet[dice[i] & 63];
+    local->pwd[24] = '\0';
+    for (unsigned i = 0; i < 8; i++)
+        local->ufrag[i] = alphabet[dice[24 + i] & 63];
+    local->ufrag[8] = '\0';
+    return 0;
+}
 
 static struct section *add(struct sections *ss, enum section_kind kind)
 {

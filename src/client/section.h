@@ -72,6 +72,8 @@ struct section_transport {
     uint32_t candidate_n;
 };
 
+/* New ICE credentials: secrets of a sort, so real dice (RFC 8445 s15.4).  E_LIBRARY. */
+MUST_CHECK int section_credentials(struct peer_local *local);
 /* Starts with the data section.  False when the table is full (add). */
 void sections_init(struct sections *ss);
 bool sections_add_send(struct sections *ss, enum codec codec, const char *cid, struct rng *rng);
