@@ -2,10 +2,13 @@
  *
  * Joins everybody over signalling, publishes frames at a fixed rate for a while and prints
  * one JSON line: how many packets reached the subscribers' sockets, how many of the sample
- * were verified, and what the server's threads spent meanwhile.  A socket filter lets STUN,
- * DTLS, RTCP and every 64th media packet through and drops the rest in the kernel, so that
- * the clients' cost does not drown the server's; the kernel counts the dropped ones.
+ * were verified, and what the server's threads spent meanwhile.  On loopback the sender pays for
+ * the receiver, so nothing here may cost more than a distant client would: most media is dropped
+ * in the kernel (drop.h), and nobody sleeps on the media sockets, which would be woken on the
+ * server's account (8 us each in a virtual machine); they are looked at 20 times a second.
+ * Delays are measured afterwards, by the kernel's own time stamps.
  *
+ * Prints "begin" and "end" around the window of the cost, for whoever reads counters.
  * Loopback only.
  */
 #include "app/joiner.h"
@@ -17,27 +20,25 @@
 #include "io/clock.h"
 #include "rtc/assoc.h"
 
+#include "drop.h"
+
 #include <dirent.h>
 #include <getopt.h>
-#include <linux/filter.h>
-#include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-
-#ifndef SO_MEMINFO
-#define SO_MEMINFO 55
-#endif
+#include <sys/ioctl.h>
 
 enum {
     SUBSCRIBERS_MAX = 2000,
     PACKET_BYTES = 1150,
-    SAMPLE = 64,
     VIDEO_HZ = 90000,
     DELAYS_MAX = 1 << 20,
     JOIN_WAIT_US = 60 * 1000 * 1000,
-    SETTLE_US = 2 * 1000 * 1000,
+    SETTLE_US = 2500 * 1000, /* SCTP, which ticks fast for two seconds, has gone quiet */
+    SWEEP_US = 50 * 1000,
+    DELAY_US = 1500 * 1000, /* of the window for delays */
 };
 
 struct load {
@@ -54,57 +55,35 @@ struct load {
     unsigned joined, live_n;
     int epoll;
     bool published, connected;
+    bool stamped; /* the kernel notes arrivals */
     uint64_t verified, bad;
     uint32_t *delay_us;
     size_t delay_n;
 };
 
-/* Passes what is not media, and one media packet of SAMPLE by its sequence number. */
-static void attach_filter(int fd)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 8),          /* the UDP header comes first */
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 128, 0, 6), /* STUN, DTLS: pass */
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 192, 0, 1), /* RTCP 192..223: pass */
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 224, 0, 3),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 10),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SAMPLE - 1, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0xffff),
-    };
-    struct sock_fprog prog = {.len = ARRAY_LEN(code), .filter = code};
+struct spent {
+    uint64_t cpu_ns;
+    uint64_t wait_ns; /* ready to run, but somebody else had the processor */
+};
 
-    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) != 0)
-        perror("load: socket filter");
-}
-
-static uint64_t kernel_drops(int fd)
-{
-    uint32_t info[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof info;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0)
-        return 0;
-    return info[SK_MEMINFO_DROPS];
-}
-
-/* CPU nanoseconds of all threads of the server: the first field of each schedstat. */
-static uint64_t server_cpu_ns(int pid)
+/* Of all threads of the server: the first two fields of each schedstat. */
+static struct spent server_spent(int pid)
 {
     char dir[64], path[384];
-    uint64_t sum = 0;
+    struct spent sum = {0};
 
     (void)snprintf(dir, sizeof dir, "/proc/%d/task", pid); /* fits */
     DIR *d = opendir(dir);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        unsigned long long ns = 0;
+        unsigned long long ns = 0, wait = 0;
         (void)snprintf(path, sizeof path, "%s/%s/schedstat", dir, e->d_name); /* fits */
         FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
         if (f == NULL)
             continue;
-        if (fscanf(f, "%llu", &ns) == 1)
-            sum += ns;
+        if (fscanf(f, "%llu %llu", &ns, &wait) == 2) {
+            sum.cpu_ns += ns;
+            sum.wait_ns += wait;
+        }
         (void)fclose(f); /* read only */
     }
     if (d != NULL)
@@ -112,20 +91,22 @@ static uint64_t server_cpu_ns(int pid)
     return sum;
 }
 
-static long server_pss_kb(int pid)
+/* Resident and nobody else's, the packet slab included. */
+static long server_private_kb(int pid)
 {
     char path[64], line[256];
-    long kb = -1;
+    long kb = 0, sum = 0;
 
     (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid); /* fits */
     FILE *f = fopen(path, "r");
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "Pss: %ld", &kb) == 1)
-            break;
+        if (sscanf(line, "Private_Clean: %ld", &kb) == 1 ||
+            sscanf(line, "Private_Dirty: %ld", &kb) == 1)
+            sum += kb;
     }
     if (f != NULL)
         (void)fclose(f); /* read only */
-    return kb;
+    return sum;
 }
 
 static bool mint(const struct load *l, const char *identity, int64_t unix_s, struct str *out)
@@ -165,6 +146,18 @@ static struct joiner *join(struct load *l, const char *identity, bool publish)
         fprintf(stderr, "load: %s: %s\n", identity, err_text(err));
     str_fini(&token);
     return err ? NULL : j;
+}
+
+/* From here on nobody sleeps on the media sockets: the sweep reads them. */
+static void unwatch_media(struct load *l)
+{
+    struct dial_wait w[2];
+
+    for (unsigned at = 0; at <= l->subscribers; at++) {
+        joiner_waits(l->person[at], w);
+        if (epoll_ctl(l->epoll, EPOLL_CTL_DEL, w[1].fd, NULL) != 0)
+            perror("load: epoll");
+    }
 }
 
 static void watch(struct load *l, unsigned at)
@@ -218,6 +211,16 @@ static void check_media(struct load *l, unsigned at, const struct client_media *
     l->live[at] = true;
 }
 
+/* When the kernel received the datagram that was read last.  Asking once turns it on. */
+static us_t arrival(int fd, struct tick tick)
+{
+    struct timespec ts;
+
+    if (ioctl(fd, SIOCGSTAMPNS, &ts) != 0)
+        return tick.now;
+    return (us_t)ts.tv_sec * US_PER_SEC + ts.tv_nsec / 1000 - tick.wall_off_us;
+}
+
 static void service(struct load *l, unsigned at, struct tick tick)
 {
     struct joiner *j = l->person[at];
@@ -225,7 +228,7 @@ static void service(struct load *l, unsigned at, struct tick tick)
     struct client_event ev;
 
     while (joiner_media(j, tick, &m))
-        check_media(l, at, &m, tick.now);
+        check_media(l, at, &m, l->stamped ? arrival(joiner_media_fd(j), tick) : tick.now);
     joiner_pump(j, tick);
     while (joiner_event(j, &ev)) {
         l->published |= at == 0 && ev.kind == CLIENT_EVT_PUBLISHED;
@@ -237,11 +240,11 @@ static void service(struct load *l, unsigned at, struct tick tick)
     joiner_flush(j);
 }
 
-/* Serves whoever is ready; everybody each 50 ms for the timers. */
+/* Serves whoever is ready; everybody each SWEEP_US for the timers. */
 static void turn(struct load *l, unsigned people, us_t until, us_t *sweep_at)
 {
     struct epoll_event ev[64];
-    us_t wait = us_clamp(us_min(until, *sweep_at) - clock_tick().now, 0, 50 * US_PER_MS);
+    us_t wait = us_clamp(us_min(until, *sweep_at) - clock_tick().now, 0, SWEEP_US);
     int n = epoll_wait(l->epoll, ev, ARRAY_LEN(ev), (int)(wait / US_PER_MS));
     struct tick tick = clock_tick();
 
@@ -249,7 +252,7 @@ static void turn(struct load *l, unsigned people, us_t until, us_t *sweep_at)
         service(l, ev[i].data.u32, tick);
     if (tick.now < *sweep_at)
         return;
-    *sweep_at = tick.now + 50 * US_PER_MS;
+    *sweep_at = tick.now + SWEEP_US;
     assoc_pool_tick(tick.now);
     for (unsigned at = 0; at < people; at++)
         service(l, at, tick);
@@ -294,7 +297,7 @@ static uint64_t delivered(struct load *l)
     uint64_t sum = l->verified;
 
     for (unsigned at = 1; at <= l->subscribers; at++)
-        sum += kernel_drops(joiner_media_fd(l->person[at]));
+        sum += drop_count(joiner_media_fd(l->person[at]));
     return sum;
 }
 
@@ -317,8 +320,8 @@ static int join_all(struct load *l)
         l->person[at] = join(l, identity, at == 0);
         if (l->person[at] == NULL)
             return 1;
-        if (at > 0)
-            attach_filter(joiner_media_fd(l->person[at]));
+        if (at > 0 && drop_attach(joiner_media_fd(l->person[at])) != 0)
+            perror("load: socket filter");
         watch(l, at);
         do
             turn(l, at + 1, give_up, &sweep_at);
@@ -341,35 +344,69 @@ static uint32_t percentile(struct load *l, unsigned pct)
     return l->delay_n > 0 ? l->delay_us[(l->delay_n - 1) * pct / 100] : 0;
 }
 
+/* Delays of a sample, by the kernel's clock; apart, because noting them costs the server. */
+static void measure_delays(struct load *l, struct pace *p)
+{
+    struct tick tick = clock_tick();
+
+    for (unsigned at = 1; at <= l->subscribers; at++)
+        (void)arrival(joiner_media_fd(l->person[at]), tick); /* turns it on */
+    l->stamped = true;
+    run_until(l, p, tick.now + 2 * SWEEP_US); /* what came before carries no stamp */
+    l->delay_n = 0;
+    run_until(l, p, clock_tick().now + DELAY_US);
+    qsort(l->delay_us, l->delay_n, sizeof *l->delay_us, by_value);
+}
+
+struct window {
+    struct spent spent;
+    uint64_t got, verified, due;
+    double s;
+    long private_kb;
+};
+
+static void measure_cost(struct load *l, struct pace *p, struct window *w)
+{
+    struct spent before = server_spent(l->server_pid);
+    uint64_t got = delivered(l), verified = l->verified;
+    uint32_t sent = p->sent;
+    us_t t0 = clock_tick().now;
+
+    run_until(l, p, t0 + (us_t)l->seconds * US_PER_SEC);
+    w->spent = server_spent(l->server_pid);
+    w->spent.cpu_ns -= before.cpu_ns;
+    w->spent.wait_ns -= before.wait_ns;
+    w->got = delivered(l) - got;
+    w->verified = l->verified - verified;
+    w->due = (uint64_t)(p->sent - sent) * l->subscribers;
+    w->s = (double)(clock_tick().now - t0) / 1e6;
+    w->private_kb = server_private_kb(l->server_pid);
+}
+
 static int measure(struct load *l)
 {
     struct pace p = {.frame_us = US_PER_SEC / (us_t)l->fps, .next_at = clock_tick().now};
+    struct window w;
 
+    unwatch_media(l);
     run_until(l, &p, p.next_at + SETTLE_US);
-    long pss = server_pss_kb(l->server_pid);
-    uint64_t cpu0 = server_cpu_ns(l->server_pid), got0 = delivered(l), bad0 = l->bad;
-    uint64_t verified0 = l->verified;
-    uint32_t sent0 = p.sent;
-    us_t t0 = clock_tick().now;
-
-    l->delay_n = 0;
-    run_until(l, &p, t0 + (us_t)l->seconds * US_PER_SEC);
-    uint64_t cpu = server_cpu_ns(l->server_pid) - cpu0, got = delivered(l) - got0;
-    double s = (double)(clock_tick().now - t0) / 1e6;
-    uint64_t due = (uint64_t)(p.sent - sent0) * l->subscribers;
-
-    qsort(l->delay_us, l->delay_n, sizeof *l->delay_us, by_value);
+    puts("begin");
+    fflush(stdout);
+    measure_cost(l, &p, &w);
+    puts("end");
+    fflush(stdout);
+    measure_delays(l, &p);
     printf("{\"subscribers\":%u,\"sha1\":%s,\"spread\":%s,\"seconds\":%.2f,\"due\":%llu,"
-           "\"delivered\":%llu,"
-           "\"verified\":%llu,\"bad\":%llu,\"ns_per_packet\":%.0f,\"pps_out\":%.0f,"
-           "\"cpu_share\":%.4f,\"pss_kb\":%ld,\"delay_p50_us\":%u,\"delay_p99_us\":%u,"
-           "\"live\":%u}\n",
-           l->subscribers, l->sha1 ? "true" : "false", l->spread ? "true" : "false", s,
-           (unsigned long long)due, (unsigned long long)got,
-           (unsigned long long)(l->verified - verified0), (unsigned long long)(l->bad - bad0),
-           got > 0 ? (double)cpu / (double)got : 0.0, (double)got / s, (double)cpu / (s * 1e9), pss,
-           percentile(l, 50), percentile(l, 99), l->live_n);
-    return got * 100 >= due * 98 && l->bad == bad0 ? 0 : 3;
+           "\"delivered\":%llu,\"verified\":%llu,\"bad\":%llu,\"ns_per_packet\":%.0f,"
+           "\"pps_out\":%.0f,\"cpu_share\":%.4f,\"wait_share\":%.4f,\"private_kb\":%ld,"
+           "\"delay_p50_us\":%u,\"delay_p99_us\":%u,\"live\":%u}\n",
+           l->subscribers, l->sha1 ? "true" : "false", l->spread ? "true" : "false", w.s,
+           (unsigned long long)w.due, (unsigned long long)w.got, (unsigned long long)w.verified,
+           (unsigned long long)l->bad, w.got > 0 ? (double)w.spent.cpu_ns / (double)w.got : 0.0,
+           (double)w.got / w.s, (double)w.spent.cpu_ns / (w.s * 1e9),
+           (double)w.spent.wait_ns / (w.s * 1e9), w.private_kb, percentile(l, 50),
+           percentile(l, 99), l->live_n);
+    return w.got * 100 >= w.due * 98 && l->bad == 0 ? 0 : 3;
 }
 
 static int usage(void)

@@ -28,6 +28,16 @@ static void add_packets(struct str *s, const uint64_t *c)
     add(s, "livekit_pli_total", NULL, "{direction=\"outgoing\"}", c[SHARD_PLI_OUT]);
 }
 
+/* How well the workers batch: packets for each of these is what a call or a wake-up buys. */
+static void add_io(struct str *s, const uint64_t *c)
+{
+    add(s, "sluice_worker_rounds_total", "counter", "", c[SHARD_IO_WAKES]);
+    add(s, "sluice_udp_calls_total", "counter", "{direction=\"incoming\"}", c[SHARD_IO_RECV_CALLS]);
+    add(s, "sluice_udp_calls_total", NULL, "{direction=\"outgoing\"}", c[SHARD_IO_SEND_CALLS]);
+    add(s, "sluice_udp_messages_total", "counter", "{direction=\"outgoing\"}",
+        c[SHARD_IO_MESSAGES]);
+}
+
 static void add_drops(struct str *s, const uint64_t *c)
 {
     static const struct {
@@ -71,6 +81,7 @@ void metrics_add(struct str *s, const uint64_t shard[SHARD_COUNTER_N], uint32_t 
                  uint64_t refused)
 {
     add_packets(s, shard);
+    add_io(s, shard);
     add_drops(s, shard);
     add(s, "sluice_peers", "gauge", "", shard[SHARD_PEERS]);
     add(s, "sluice_tracks", "gauge", "", shard[SHARD_TRACKS]);

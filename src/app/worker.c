@@ -34,6 +34,7 @@ struct worker {
     struct loop_watch *watch4, *watch6;
     bool readable4, readable6;
     struct framed *framed;
+    unsigned recv_n; /* datagrams to ask for: slots and headers are made ready for no more */
     struct ring commands, events;
     struct ring *relay_in; /* [worker_n]: from worker i; its writer is worker i */
     struct wake wake;      /* ours */
@@ -41,6 +42,7 @@ struct worker {
     bool evt_written;
     bool evt_held; /* `held` waits for room */
     struct evt held;
+    uint64_t rounds_n;
     uint64_t relay_knock; /* bit i: worker i got records this round */
     us_t snapshot_at;
     _Atomic uint64_t counters[SHARD_COUNTER_N], streams[FRAMED_COUNTER_N];
@@ -115,13 +117,14 @@ static void drain(struct worker *w)
 static bool receive(struct worker *w, int fd)
 {
     struct pkt *batch[UDP_BATCH];
-    unsigned lent = shard_lend(w->shard, batch, UDP_BATCH);
+    unsigned lent = shard_lend(w->shard, batch, w->recv_n);
 
     if (lent == 0)
         return false; /* the slab is at its ceiling: the kernel's buffer sheds */
     unsigned n = udp_recv_batch(&w->udp, fd, batch, lent);
     shard_input(w->shard, batch, lent, loop_tick(w->loop));
     drain(w);
+    w->recv_n = n == lent ? UDP_BATCH : UDP_FEW;
     return n == lent;
 }
 
@@ -229,6 +232,10 @@ static void snapshot(struct worker *w, us_t now)
         return;
     w->snapshot_at = now + SNAPSHOT_US;
     shard_counters(w->shard, counters);
+    counters[SHARD_IO_WAKES] = w->rounds_n;
+    counters[SHARD_IO_RECV_CALLS] = w->udp.recv_calls_n;
+    counters[SHARD_IO_SEND_CALLS] = w->udp.send_calls_n;
+    counters[SHARD_IO_MESSAGES] = w->udp.messages_n;
     for (int i = 0; i < SHARD_COUNTER_N; i++)
         atomic_store_explicit(&w->counters[i], counters[i], memory_order_relaxed);
     framed_counters(w->framed, streams);
@@ -242,6 +249,7 @@ static void round_of(void *owner)
     struct worker *w = owner;
 
     wake_up(&w->wake);
+    w->rounds_n++;
     if (atomic_load_explicit(&w->stopping, memory_order_relaxed)) {
         loop_stop(w->loop);
         return;
@@ -309,6 +317,7 @@ int worker_open(struct worker **ret, const struct worker_cfg *cfg)
         return E_NOMEM;
     w->cfg = *cfg;
     w->udp.fd4 = w->udp.fd6 = -1;
+    w->recv_n = UDP_FEW;
     int err = udp_open(&w->udp, cfg->udp_port);
     if (err == 0)
         err = open_rings(w);

@@ -243,3 +243,22 @@ TEST(addresses_print_and_parse_and_mapped_ones_fold)
     EXPECT(!addr_parse_ip(&a, bytes_str("10.0.0"), 5));
     EXPECT(!addr_parse_ip(&a, bytes_of("1.2.3.4\0x", 9), 5));
 }
+
+TEST(memory_in_lines_begins_on_a_line_is_zeroed_and_counted)
+{
+    int64_t live = mem_live();
+
+    for (size_t size = 1; size < 300; size += 37) {
+        uint8_t *p = mem_lines(size);
+        EXPECT(p != NULL);
+        EXPECT_EQ((uintptr_t)p % MEM_LINE_BYTES, 0);
+        for (size_t i = 0; i < size; i++)
+            EXPECT_EQ(p[i], 0);
+        memset(p, 0xff, size);
+        mem_free(p);
+    }
+    mem_refuse_nth(1);
+    EXPECT(mem_lines(64) == NULL);
+    mem_refuse_nth(0);
+    EXPECT_EQ(mem_live(), live);
+}

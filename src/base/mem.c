@@ -25,6 +25,20 @@ void *mem_zero(size_t size)
     return p;
 }
 
+void *mem_lines(size_t size)
+{
+    size_t whole = (size + MEM_LINE_BYTES - 1) / MEM_LINE_BYTES * MEM_LINE_BYTES;
+
+    assert(size > 0);
+    if (!granted())
+        return NULL;
+    void *p = aligned_alloc(MEM_LINE_BYTES, whole);
+    if (p == NULL)
+        return NULL;
+    atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return memset(p, 0, whole);
+}
+
 void *mem_array(size_t n, size_t size)
 {
     size_t total;

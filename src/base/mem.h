@@ -10,8 +10,13 @@
 
 #include "base/base.h"
 
+enum { MEM_LINE_BYTES = 64 };
+
 /* Zeroed memory of `size` bytes (size > 0); NULL when refused. */
 MUST_CHECK void *mem_zero(size_t size);
+/* As mem_zero(), beginning on a cache line of its own (MEM_LINE_BYTES): for what the packet path
+ * reads, so that a struct laid out in lines touches no more of them. */
+MUST_CHECK void *mem_lines(size_t size);
 /* Zeroed array; NULL when refused or when n * size overflows. */
 MUST_CHECK void *mem_array(size_t n, size_t size);
 /* Resize; on NULL the old block stays valid.  New bytes are not cleared. */

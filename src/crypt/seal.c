@@ -69,6 +69,12 @@ void seal_key_fini(struct seal_key *k)
     k->state = NULL;
 }
 
+void seal_prefetch(const struct seal_key *k)
+{
+    if (on_ipsec(k))
+        seal_ipsec_prefetch(k->state);
+}
+
 int seal_gcm(const struct seal_key *k, const uint8_t iv[SEAL_IV_BYTES], struct bytes aad,
              struct bytes in, uint8_t *out)
 {

@@ -60,6 +60,9 @@ MUST_CHECK int seal_key_init(struct seal_key *k, const struct seal_engine *e, en
                              const uint8_t *key, const uint8_t *auth_key);
 void seal_key_fini(struct seal_key *k);
 
+/* The prepared key is on its way into the cache. */
+void seal_prefetch(const struct seal_key *k);
+
 /* GCM.  Writes in.len + SEAL_TAG_BYTES to out.  Hot: no allocation.  E_LIBRARY
  * only, and then out must not be sent. */
 MUST_CHECK int seal_gcm(const struct seal_key *k, const uint8_t iv[SEAL_IV_BYTES], struct bytes aad,

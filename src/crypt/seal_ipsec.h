@@ -15,6 +15,7 @@ void seal_ipsec_close(void *mgr);
 
 void *seal_ipsec_key_open(const void *mgr, enum seal_alg alg, const uint8_t *key);
 void seal_ipsec_key_free(void *state);
+void seal_ipsec_prefetch(const void *state);
 void seal_ipsec_gcm(const struct seal_key *k, const void *mgr, const uint8_t *iv, struct bytes aad,
                     struct bytes in, uint8_t *out);
 int seal_ipsec_gcm_open(const struct seal_key *k, const void *mgr, const uint8_t *iv,

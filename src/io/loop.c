@@ -154,14 +154,14 @@ void loop_alarm(struct loop *l, us_t at)
 {
     struct itimerspec its = {0};
 
-    if (at == l->alarm_at)
+    /* Deadlines are put off far more often than they pass: one that rings too early costs a look
+     * around, setting it anew each time would cost a system call. */
+    if (l->alarm_at <= at)
         return;
     l->alarm_at = at;
-    if (at != US_NEVER) {
-        at = us_max(at, 1); /* zero would disarm */
-        its.it_value.tv_sec = at / US_PER_SEC;
-        its.it_value.tv_nsec = at % US_PER_SEC * 1000;
-    }
+    at = us_max(at, 1); /* zero would disarm */
+    its.it_value.tv_sec = at / US_PER_SEC;
+    its.it_value.tv_nsec = at % US_PER_SEC * 1000;
     int err = timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
     assert(err == 0);
 }

@@ -119,7 +119,7 @@ unsigned udp_recv_batch(struct udp *u, int fd, struct pkt **batch, unsigned n)
                                          .msg_controllen = sizeof m[i].control};
     }
     int got = recvmmsg(fd, msg, n, MSG_DONTWAIT, NULL);
-    u->syscalls_n++;
+    u->recv_calls_n++;
     if (got < 0) {
         if (errno != EAGAIN && errno != EINTR)
             u->error_n++;
@@ -179,7 +179,8 @@ static void send_segments(struct udp *u, int fd, const struct tx_train *t)
         struct mmsghdr msg;
         struct message m;
         fill(&msg, &m, &t->path, bytes_of(t->bytes + at, size_min(t->seg, t->len - at)), 0);
-        u->syscalls_n++;
+        u->send_calls_n++;
+        u->messages_n++;
         if (sendmsg(fd, &msg.msg_hdr, MSG_DONTWAIT) < 0) {
             if (errno == EAGAIN || errno == ENOBUFS)
                 u->shed_n++;
@@ -212,10 +213,11 @@ static void flush(struct udp *u, int fd, struct mmsghdr *msg, const struct tx_tr
     unsigned at = 0;
 
     while (at < n) {
-        u->syscalls_n++;
+        u->send_calls_n++;
         int sent = sendmmsg(fd, msg + at, n - at, MSG_DONTWAIT);
         if (sent > 0) {
             at += (unsigned)sent;
+            u->messages_n += (unsigned)sent;
             continue;
         }
         if (errno == EINTR)

@@ -18,6 +18,7 @@
 
 enum {
     UDP_BATCH = 64,            /* datagrams of one recvmmsg, messages of one sendmmsg */
+    UDP_FEW = 16,              /* datagrams of one recvmmsg while fewer come at a time */
     UDP_BUFFER_BYTES = 4 << 20 /* asked for; the kernel grants up to net.core.*mem_max */
 };
 
@@ -27,7 +28,8 @@ struct udp {
     bool segment;     /* UDP_SEGMENT works */
     uint64_t shed_n;  /* datagrams given up because the socket refused */
     uint64_t error_n; /* unreachable and the like */
-    uint64_t syscalls_n;
+    uint64_t recv_calls_n, send_calls_n;
+    uint64_t messages_n; /* sent: a train is one */
 };
 
 /* Port 0: any free one, the same for both families.  -errno. */

@@ -152,6 +152,10 @@ int peer_open_rtcp(struct peer *p, uint8_t *pkt, size_t *len, us_t now);
  * connected or `cap` is too small (cap >= hdr + payload + 16). */
 size_t peer_seal_rtp(struct peer *p, struct bytes hdr, struct bytes payload, uint32_t roc,
                      uint8_t *out, size_t cap);
+/* What peer_seal_rtp() will read, for a loop over many peers: first the peer, and a packet later,
+ * when that has arrived, the key that it points to. */
+void peer_prefetch(const struct peer *p);
+void peer_prefetch_key(const struct peer *p);
 size_t peer_seal_rtcp(struct peer *p, struct bytes rtcp, uint8_t *out, size_t cap);
 /* One SCTP packet as a DTLS record, for peer_output().  E_STATE unless CONNECTED or
  * DISCONNECTED, E_LIMIT when PEER_DATA_QUEUE_MAX wait, E_TOO_LARGE, E_NOMEM. */

@@ -304,7 +304,7 @@ void feedback_tick(struct shard *s, struct link *l)
     if (l->twcc && now >= twcc_rx_deadline(&l->arrivals))
         report_arrivals(s, l);
     if (now >= l->report_at) {
-        l->report_at = now + PLANE_REPORT_US;
+        l->report_at = plane_report_at(now);
         report_to_publisher(s, l);
         report_to_subscriber(s, l);
     }

@@ -25,12 +25,13 @@ enum {
 };
 
 struct link {
-    struct peer *peer;
+    struct peer *peer; /* up to twcc_seq: read for each packet, one cache line */
     peer_id id;
-    struct path path;   /* the selected one */
-    bool up;            /* connected: media may flow */
-    bool gone;          /* on the reap list */
-    uint16_t twcc_seq;  /* of the next packet we send */
+    struct path path;  /* the selected one */
+    bool up;           /* connected: media may flow */
+    bool gone;         /* on the reap list */
+    uint16_t twcc_seq; /* of the next packet we send */
+
     uint32_t rtcp_ssrc; /* who we are in feedback of our own */
     uint32_t last_ssrc; /* of the last incoming packet, and where it belonged */
     void *last_rx;

@@ -78,7 +78,7 @@ static void link_up(struct shard *s, struct link *l, bool up)
     if (l->up == up)
         return;
     l->up = up;
-    l->report_at = up ? s->tick.now + PLANE_REPORT_US : US_NEVER;
+    l->report_at = up ? plane_report_at(s->tick.now) : US_NEVER;
     for (struct sub *b = l->subs; b != NULL; b = b->link_next) {
         struct fwd *f = track_fwd(b->track, b);
         if (!up && !(f->flags & FWD_PAUSED)) { /* it will need a key frame to go on */

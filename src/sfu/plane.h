@@ -28,6 +28,7 @@ enum {
     PLANE_TRACKS_US = 100 * 1000,  /* round over the tracks */
     PLANE_TICK_LINKS = 512,        /* due peers per tick: bounds its events */
     PLANE_REPORT_US = 1000 * 1000, /* receiver reports to publishers */
+    PLANE_SLOT_US = 50 * 1000, /* reports of many links wait for a common instant: one wake-up */
     PLANE_TRIM_US = 5000 * 1000,
     PLANE_REMB_BPS = 10 * 1000 * 1000, /* constant: what a publisher without transport-cc may use */
 };
@@ -74,6 +75,12 @@ bool plane_event(struct shard *s, struct evt *e);
 void plane_drain(struct shard *s, struct link *l);
 /* Something of the link falls due at `at` at the latest. */
 void plane_due(struct shard *s, struct link *l, us_t at);
+
+/* When reports are due again: PLANE_REPORT_US from now, in slots. */
+static inline us_t plane_report_at(us_t now)
+{
+    return (now + PLANE_REPORT_US + PLANE_SLOT_US - 1) / PLANE_SLOT_US * PLANE_SLOT_US;
+}
 
 /* The packet was accepted: to the layers, the mirrors and the queue. */
 void plane_packet(struct shard *s, struct track *t, struct pkt *p);

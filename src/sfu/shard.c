@@ -135,7 +135,7 @@ static bool remember_ufrag(struct shard *s, struct link *l, const char *ufrag)
 
 static int link_open(struct shard *s, const struct cmd_peer_open *c)
 {
-    struct link *l = mem_zero(sizeof *l);
+    struct link *l = mem_lines(sizeof *l);
     struct peer_cfg cfg = {
         .role = PEER_SERVER,
         .setup = (enum peer_setup)c->setup,
@@ -339,7 +339,7 @@ static int sub_begin(struct shard *s, struct track *t, struct link *l,
 {
     if (l->sub_n >= LINK_SUB_MAX || c->ssrc == 0 || map_find_u64(&l->out, c->ssrc) != NULL)
         return E_LIMIT;
-    struct sub *b = mem_zero(sizeof *b);
+    struct sub *b = mem_lines(sizeof *b);
     if (b == NULL)
         return E_NOMEM;
     sub_init(b, c, &s->rng, s->tick.now);

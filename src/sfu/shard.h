@@ -51,7 +51,11 @@ enum shard_counter {
     SHARD_NACK_OUT,
     SHARD_PLI_IN,
     SHARD_PLI_OUT,
-    SHARD_PEERS, /* gauges from here on */
+    SHARD_IO_WAKES, /* these four are the worker's to fill in: its rounds and its system calls */
+    SHARD_IO_RECV_CALLS,
+    SHARD_IO_SEND_CALLS,
+    SHARD_IO_MESSAGES, /* a train of segments is one */
+    SHARD_PEERS,       /* gauges from here on */
     SHARD_TRACKS,
     SHARD_SUBS,
     SHARD_PKTS_USED,

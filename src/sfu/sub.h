@@ -47,28 +47,30 @@ struct sub_squeeze {
 };
 
 struct sub {
-    /* read for each packet */
+    /* Read for each packet: three cache lines, sub_prefetch() fetches them. */
+    struct link *link;
+    struct track *track;
+    uint32_t ssrc, rtx_ssrc;
+    uint64_t packets, octets; /* for sender reports: RTP payload octets, first transmissions */
+    uint64_t wire_bytes;
+    us_t last_at; /* newest packet sent: arrival, outgoing timestamp, VP8 numbers */
+    uint32_t last_ts;
+    uint16_t last_pid;
+    uint8_t last_tl0, last_keyidx;
+
     uint8_t hdr[SUB_TEMPLATE_MAX];
     struct sub_at at;
     uint8_t hdr_len; /* 0: no template yet */
     uint16_t hdr_sig;
     uint8_t pt_at; /* index of the map that fitted last */
     uint8_t pt_n;
-    struct cmd_pt_map pt[CMD_CODECS_MAX];
-    uint64_t packets, octets; /* for sender reports: RTP payload octets, first transmissions */
-    us_t last_at;             /* newest packet sent: arrival, outgoing timestamp, VP8 numbers */
-    uint32_t last_ts;
-    uint16_t last_pid;
-    uint8_t last_tl0, last_keyidx;
     bool sent; /* anything yet */
     bool told; /* EVT_SUB_LIVE went out */
+    struct cmd_pt_map pt[CMD_CODECS_MAX];
 
     sub_id id;
-    struct track *track;
-    struct link *link;
     uint32_t fwd_at; /* place in track->fwd */
     struct sub *link_next, **link_back;
-    uint32_t ssrc, rtx_ssrc;
     uint64_t rtx_seq; /* extended; next */
     struct rtp_ext_ids ext;
     char mid[CMD_MID_MAX];
@@ -78,12 +80,21 @@ struct sub {
     uint8_t playout[3];
     us_t attached_at;
     us_t sr_at, stats_at;
-    uint64_t wire_bytes, told_packets;
+    uint64_t told_packets;
     uint32_t lost, jitter_us, rtt_us, nacks, plis; /* as the subscriber reports */
     struct resend resend;
     struct seqmap older;
     struct sub_squeeze squeeze;
 };
+
+static_assert(offsetof(struct sub, pt) <= 184, "and the first maps are in the third line");
+
+static inline void sub_prefetch(const struct sub *s)
+{
+    __builtin_prefetch(s, 1);
+    __builtin_prefetch((const uint8_t *)s + 64);
+    __builtin_prefetch((const uint8_t *)s + 128);
+}
 
 /* What becomes of one packet. */
 struct sub_emit {

@@ -150,9 +150,12 @@ int track_attach(struct track *t, struct sub *s, struct link *link, struct rng *
         return E_LIMIT;
     if (t->fwd_n == t->fwd_cap) {
         uint32_t cap = t->fwd_cap == 0 ? TRACK_FIRST_CAP : t->fwd_cap * 2;
-        struct fwd *grown = mem_resize(t->fwd, cap * sizeof *grown);
+        struct fwd *grown = mem_lines(cap * sizeof *grown);
         if (grown == NULL)
             return E_NOMEM;
+        if (t->fwd_n > 0)
+            memcpy(grown, t->fwd, t->fwd_n * sizeof *grown);
+        mem_free(t->fwd);
         t->fwd = grown;
         t->fwd_cap = cap;
     }

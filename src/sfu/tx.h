@@ -17,7 +17,8 @@
 #include "base/base.h"
 
 enum {
-    TX_BYTES = 512 << 10, /* of the arena: stays in a second-level cache */
+    TX_BYTES =
+        128 << 10, /* of the arena: written and read again while it is in the nearest caches */
     TX_TRAINS_MAX = 2048,
     TX_SEGMENTS_MAX = 16,   /* in a train; the kernel takes 64, performance.md 8.3 says 16 */
     TX_DATAGRAM_MAX = 2048, /* longest single claim */
