@@ -1,8 +1,11 @@
 #include "api/node.h"
 
 #include "api/join.h"
+#include "api/lightspeed.h"
 #include "api/pages.h"
 #include "api/rooms.h"
+#include "api/whep.h"
+#include "api/whip.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "signal/rpc.h"
@@ -30,6 +33,8 @@ struct node {
     struct arena arena; /* ICE servers */
     struct waiting waiting[WAITING_MAX];
     uint32_t waiting_n;
+    struct streams streams;
+    us_t streams_at;
     bool cmd_lent; /* the head of cmd_shard's queue is with the owner */
     uint8_t cmd_shard;
 };
@@ -162,6 +167,7 @@ int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
         node_free(n);
         return err;
     }
+    streams_init(&n->streams, n->hub, &n->cfg);
     *ret = n;
     return 0;
 }
@@ -170,6 +176,8 @@ void node_free(struct node *n)
 {
     if (n == NULL)
         return;
+    if (n->hub != NULL)
+        streams_fini(&n->streams);
     hub_free(n->hub);
     arena_fini(&n->arena);
     mem_free(n);
@@ -296,6 +304,9 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
         serve_twirp(n, conn, req);
         return true;
     }
+    if (lightspeed_http(&n->streams, conn, req) || whep_http(&n->streams, conn, req) ||
+        whip_http(&n->streams, conn, req))
+        return true;
     if (bad_token(n, conn, req))
         return true;
     if (strcmp(req->path, "/") == 0) {
@@ -313,13 +324,15 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
 void node_ws_message(struct node *n, uint64_t conn, bool text, struct bytes data, struct tick tick)
 {
     hub_time(n->hub, tick);
-    hub_message(n->hub, conn, text, data);
+    if (!lightspeed_message(&n->streams, conn, text, data))
+        hub_message(n->hub, conn, text, data);
 }
 
 void node_conn_closed(struct node *n, uint64_t conn, struct tick tick)
 {
     hub_time(n->hub, tick);
-    hub_closed(n->hub, conn);
+    if (!lightspeed_closed(&n->streams, conn))
+        hub_closed(n->hub, conn);
 }
 
 void node_event(struct node *n, uint8_t shard, const struct evt *ev, struct tick tick)
@@ -348,12 +361,29 @@ static void answer_rpc(struct node *n, const struct rpc_result *result)
     }
 }
 
+static void tick_streams(struct node *n)
+{
+    struct stream *st;
+    uint64_t heard;
+
+    while ((st = stream_news(&n->streams, &heard)) != NULL) {
+        if (st->kind == STREAM_WHIP)
+            whip_news(st, heard);
+        else if (st->kind == STREAM_WHEP)
+            whep_news(st, heard);
+        else
+            lightspeed_news(st, heard);
+    }
+    n->streams_at = lightspeed_tick(&n->streams, n->hub->house.tick.now);
+}
+
 void node_tick(struct node *n, struct tick tick)
 {
     struct rpc_result result;
 
     hub_time(n->hub, tick);
     hub_tick(n->hub);
+    tick_streams(n);
     while (rpc_result(n->hub, &result)) {
         answer_rpc(n, &result);
         mem_free(result.payload);
@@ -362,7 +392,7 @@ void node_tick(struct node *n, struct tick tick)
 
 us_t node_deadline(const struct node *n)
 {
-    return hub_deadline(n->hub);
+    return us_min(hub_deadline(n->hub), n->streams_at);
 }
 
 static void translate(const struct outbox_item *it, struct node_out *out)

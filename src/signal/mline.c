@@ -320,12 +320,24 @@ static int rid_place(const char *rid)
     }
 }
 
-static void layers_by_rid(const struct sdp_media *offer, struct mline_media *media)
+/* LiveKit's clients name their layers; everybody else lists them, the best first (RFC 8853 s5.2).
+ */
+static bool rids_are_named(const struct sdp_media *offer)
 {
+    for (uint32_t i = 0; i < offer->rid_n; i++)
+        if (offer->rid[i].send && (rid_place(offer->rid[i].id) < 0 || offer->rid[i].id[0] <= '9'))
+            return false;
+    return true;
+}
+
+static void layers_by_rid(const struct sdp_media *offer, bool broad, struct mline_media *media)
+{
+    bool listed = broad && !rids_are_named(offer);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < offer->rid_n; i++)
         n += offer->rid[i].send;
+    n = u32_min(n, CMD_LAYERS_MAX);
     for (uint32_t i = 0; i < offer->rid_n && media->layer_n < CMD_LAYERS_MAX; i++) {
         const struct sdp_rid *rid = &offer->rid[i];
         struct cmd_layer *l = &media->layer[media->layer_n];
@@ -334,7 +346,9 @@ static void layers_by_rid(const struct sdp_media *offer, struct mline_media *med
         if (!rid->send || !str_copy(l->rid, sizeof l->rid, bytes_str(rid->id)))
             continue;
         uint32_t at = place >= 0 ? (uint32_t)place : media->layer_n;
-        l->spatial = (uint8_t)u32_min(at, u32_min(n, CMD_LAYERS_MAX) - 1);
+        if (listed)
+            at = n - 1 - u32_min(rid->simulcast ? rid->simulcast_pos : media->layer_n, n - 1);
+        l->spatial = (uint8_t)u32_min(at, n - 1);
         media->layer_n++;
     }
 }
@@ -366,6 +380,18 @@ static void layers_by_ssrc(const struct sdp_media *offer, struct mline_media *me
                                              .rtx_ssrc = group_partner(offer, "FID", first[i]),
                                              .spatial = (uint8_t)i};
     media->layer_n = n != 0 ? n : 1; /* without either: learnt from the packets */
+}
+
+uint32_t mline_layers(const struct sdp_media *offer, bool broad,
+                      struct cmd_layer layer[CMD_LAYERS_MAX])
+{
+    struct mline_media media = {0};
+
+    layers_by_rid(offer, broad, &media);
+    if (media.layer_n == 0)
+        layers_by_ssrc(offer, &media);
+    memcpy(layer, media.layer, sizeof media.layer);
+    return media.layer_n;
 }
 
 static bool wants_red(const Livekit__TrackInfo *info)
@@ -485,9 +511,7 @@ int mline_answer_recv(const struct mline_ctx *ctx, struct sdp_media *out,
         err = put_exts(ctx, out, offer, ext_remb, &media->ext);
     if (err == 0)
         err = answer_rids(ctx, out, offer);
-    layers_by_rid(offer, media);
-    if (media->layer_n == 0)
-        layers_by_ssrc(offer, media);
+    media->layer_n = mline_layers(offer, ctx->broad, media->layer);
     out->dir = SDP_RECVONLY;
     return err;
 }

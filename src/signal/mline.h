@@ -46,6 +46,11 @@ MUST_CHECK int mline_answer_recv(const struct mline_ctx *ctx, struct sdp_media *
                                  const struct sdp_media *offer, const Livekit__TrackInfo *info,
                                  struct mline_media *media);
 
+/* The layers that a client's section sends, by rid or ssrc; at least one.  `broad` as in the
+ * context. */
+uint32_t mline_layers(const struct sdp_media *offer, bool broad,
+                      struct cmd_layer layer[CMD_LAYERS_MAX]);
+
 /* How a subscriber's section names what a publication sends. */
 struct mline_map {
     struct cmd_pt_map pt[CMD_CODECS_MAX];
