@@ -296,6 +296,11 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
 
     (void)client; /* addresses are not told to anybody yet */
     hub_time(n->hub, tick);
+    if (strcmp(req->method, "OPTIONS") == 0 &&
+        (whep_http(&n->streams, conn, req) || whip_http(&n->streams, conn, req)))
+        return true;
+    if (http_is_preflight(req)) /* asks for no grant; the owner answers */
+        return false;
     if (find_route(req->path, &route)) {
         serve_rtc(n, conn, req, &route);
         return true;

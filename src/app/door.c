@@ -244,10 +244,6 @@ static void conn_request(struct conn *c)
         answer_locally(c, m);
         return;
     }
-    if (http_is_preflight(m)) {
-        conn_answer(c, &(struct answer){.status = 204});
-        return;
-    }
     /* The start page is for browsers; health checks get the node's OK at the same path. */
     if (strcmp(m->path, "/") == 0 && wants_html(m) && serve_page(c, m))
         return;
@@ -257,6 +253,10 @@ static void conn_request(struct conn *c)
     if (node_http(d->cfg.node, c->id, m, &c->from, loop_tick(d->cfg.loop)))
         return;
     c->known = false;
+    if (http_is_preflight(m)) {
+        conn_answer(c, &(struct answer){.status = 204});
+        return;
+    }
     if (serve_page(c, m))
         return;
     conn_answer_text(c, 404, "404 page not found\n");

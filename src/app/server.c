@@ -362,6 +362,8 @@ static int open_node(struct server *s)
         .max_playout_delay_ms = c->max_playout_delay_ms,
         .preset = s->preset,
         .preset_n = c->room_n,
+        .private_room = c->private_rooms.text,
+        .private_room_n = c->private_rooms.n,
         .open_meet = c->meet_open,
         .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
     };
@@ -424,6 +426,8 @@ static int open_doors(struct server *s)
     if (err < 0)
         return refuse(s, err, "cannot start: %s", err_text(err));
     err = listen_all(s, s->door, s->conf->port, &s->ready.http_port, "--port");
+    if (err == 0 && s->conf->whip_port != 0)
+        err = listen_all(s, s->door, s->conf->whip_port, &s->ready.whip_port, "--ws-port");
     if (err < 0 || !s->conf->prometheus_on)
         return err;
     cfg.node = NULL;
@@ -500,8 +504,8 @@ static void tell_ready(struct server *s)
     str_printf(&line, "{\"http\":%u,\"udp\":[", s->ready.http_port);
     for (uint32_t i = 0; i < s->worker_n; i++)
         str_printf(&line, "%s%u", i > 0 ? "," : "", s->ready.udp_port[i]);
-    str_printf(&line, "],\"tcp\":%u,\"metrics\":%u,\"pid\":%d}\n", s->ready.tcp_port,
-               s->ready.metrics_port, (int)getpid());
+    str_printf(&line, "],\"tcp\":%u,\"whip\":%u,\"metrics\":%u,\"pid\":%d}\n", s->ready.tcp_port,
+               s->ready.whip_port, s->ready.metrics_port, (int)getpid());
     if (write(fd, line.p, line.len) < 0)
         LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
     if (fd > 2)

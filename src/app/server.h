@@ -15,6 +15,7 @@ enum { SERVER_ERROR_MAX = 256, SERVER_STOP_US = 3 * 1000 * 1000 };
 /* What is open once the server runs. */
 struct server_ready {
     uint16_t http_port, metrics_port; /* 0: none */
+    uint16_t whip_port;               /* 0: none */
     uint16_t udp_port[WORKER_MAX];
     uint16_t tcp_port; /* 0: none */
     uint32_t worker_n;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { WHIP_PORT = 8080 /* as LiveKit Ingress and Lightspeed have it */ };
 enum { INVITATION_BYTES = 12, INVITATION_TEXT_MAX = 256 };
 
 struct up {
@@ -149,6 +150,8 @@ int command_up(const struct command_args *a)
     int ret = command_conf("up", a, &c);
     if (ret == 0)
         ret = creds_data_dir(a, c.data_dir, &dir);
+    if (!c.whip_port_set)
+        c.whip_port = WHIP_PORT;
     up.conf = &c;
     up.dir = str_text(&dir);
     if (ret == 0)

@@ -96,7 +96,10 @@ struct conf {
     uint32_t max_metadata_size, max_attributes_size, max_room_name_length;
     uint32_t max_participant_identity_length, max_participant_name_length;
     uint32_t signal_message_size_limit, max_api_request_body_size, num_tracks;
-    bool meet_open;           /* the meet page lets anybody in */
+    uint32_t whip_port; /* a second port for HTTP, where WHIP and Lightspeed expect it; 0: none */
+    bool whip_port_set;
+    struct conf_list private_rooms; /* watched with a token alone; "*": all */
+    bool meet_open;                 /* the meet page lets anybody in */
     const char *meet_secret;  /* else: the invitation key that it asks for; "": it lets nobody in */
     uint32_t max_connections; /* HTTP and WebSocket together */
 

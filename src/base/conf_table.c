@@ -49,6 +49,10 @@ const struct conf_opt conf_table[] = {
     {NULL, CONF_BOOL, CONF_EFFECT, AT(dev), 0, 0, "dev", NULL,
      "development: key devkey, secret 'secret', loopback, debug log", 0},
 
+    {"whip_port", CONF_UINT, CONF_EFFECT, AT(whip_port), PORT, "ws-port", NULL,
+     "second HTTP port, for WHIP and /websocket; 0: none (none; `up`: 8080)", AT(whip_port_set)},
+    {"watch.private", CONF_LIST, CONF_EFFECT, AT(private_rooms), 0, 0, "watch-private", NULL,
+     "room that is watched with a token alone; may be repeated; *: all", 0},
     {"meet.open", CONF_BOOL, CONF_EFFECT, AT(meet_open), 0, 0, "meet-open", NULL,
      "the meet page lets anybody in (with --dev it does)", 0},
     {"meet.secret", CONF_TEXT, CONF_EFFECT, AT(meet_secret), 0, 0, "meet-secret", NULL,
