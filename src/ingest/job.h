@@ -29,7 +29,7 @@ enum {
     JOB_GIVE_UP_US = 120 * 1000 * 1000, /* without a room; the publisher is told */
     JOB_REPORT_US = 60 * 1000 * 1000,   /* state with statistics, while nothing changes */
     JOB_REPORT_GAP_US = 1000 * 1000,    /* reports are no denser */
-    JOB_BACKLOG_BYTES = 8 << 20,        /* since the last key frame, until the room is reached */
+    JOB_BACKLOG_BYTES = 4 << 20,        /* since the last key frame, until the room is reached */
     JOB_ID_MAX = 64,
 };
 
@@ -103,6 +103,10 @@ void job_stop(struct job *j, const char *reason, struct tick tick);
 void job_client_cfg(const struct job *j, struct client_cfg *cfg);
 const char *job_url(const struct job *j);
 const char *job_token(const struct job *j);
+const char *job_ingress_id(const struct job *j);
+const char *job_resource_id(const struct job *j);
+/* A fresh address and token, for the next attempt.  E_TOO_LARGE. */
+int job_set_ticket(struct job *j, const char *url, const char *token);
 /* The client of the last JOB_EVT_JOIN, lent until JOB_EVT_LEAVE; NULL: it could not be made. */
 void job_joined(struct job *j, struct client *c, struct tick tick);
 /* Feed the client's events. */
@@ -113,5 +117,8 @@ us_t job_deadline(const struct job *j);
 bool job_event(struct job *j, struct job_event *ev);
 void job_report(const struct job *j, struct job_report *out);
 enum job_state job_state(const struct job *j);
+/* The room has had something of it. */
+bool job_was_live(const struct job *j);
+bool job_attached(const struct job *j);
 
 #endif
