@@ -348,6 +348,7 @@ int pub_go_live(struct pub *p, const struct pub_media *media)
     pub_set_mime(p, codec_mime(media->red ? CODEC_RED : first));
     member_changed(p->member, NEWS_NOW);
     p->member->room->counts_news = true;
+    fact_track(p, FACT_TRACK_PUBLISHED);
     sub_auto_pub(p);
     return 0;
 }
@@ -424,6 +425,8 @@ void pub_end(struct pub *p)
     struct pub **at = &m->pubs;
     bool was_live = p->state == PUB_LIVE;
 
+    if (was_live)
+        fact_track(p, FACT_TRACK_UNPUBLISHED);
     while (p->subs != NULL)
         sub_end(p->subs);
     while (*at != p)

@@ -16,6 +16,7 @@ void house_init(struct house *h, const struct house_cfg *cfg)
     plane_init(&h->plane, cfg->shard_n);
     map_init(&h->by_name, rng_u64(&h->rng));
     heap_init(&h->due);
+    h->facts.on = cfg->facts;
     if (h->cfg.peers_per_shard_soft == 0)
         h->cfg.peers_per_shard_soft = SHARD_SOFT_DEFAULT;
 }
@@ -45,6 +46,7 @@ void house_fini(struct house *h)
         room_close(r);
     }
     house_reap(h);
+    facts_fini(&h->facts);
     heap_fini(&h->due);
     map_fini(&h->by_name);
     plane_fini(&h->plane);
@@ -152,6 +154,7 @@ void room_close(struct room *r)
     assert(r->member_n == 0);
     if (r->closed)
         return;
+    fact_room_finished(r);
     heap_remove(&r->house->due, &r->due);
     (void)map_take(&r->house->by_name, bytes_str(r->name)); /* it is there */
     r->closed = true;
@@ -461,6 +464,7 @@ void member_part(struct member *m, Livekit__DisconnectReason reason)
         remember_departed(r, m);
     note_occupancy(r);
     r->counts_news = true;
+    fact_member(m, m->was_active ? FACT_MEMBER_LEFT : FACT_MEMBER_ABORTED);
     room_touch(r);
 }
 
@@ -478,6 +482,10 @@ void member_set_state(struct member *m, Livekit__ParticipantInfo__State state)
         return;
     m->state = state;
     member_changed(m, NEWS_LATER);
+    if (state == LIVEKIT__PARTICIPANT_INFO__STATE__ACTIVE && !m->was_active) {
+        m->was_active = true;
+        fact_member(m, FACT_MEMBER_JOINED);
+    }
 }
 
 bool member_is_dependent(const struct member *m)

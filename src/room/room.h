@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "room/fact.h"
 #include "room/grant.h"
 #include "room/plane.h"
 #include "room/quality.h"
@@ -147,6 +148,7 @@ struct member {
     bool auto_subscribe, adaptive_stream;
     bool bare_reports; /* its sender reports lack what layers are aligned by (OBS) */
     bool announced;    /* somebody was told of it */
+    bool was_active;   /* it joined: its state was ACTIVE once */
     bool gone;         /* left; waiting in room->left */
     enum member_news news;
     bool subs_dirty; /* subscriptions need a look */
@@ -193,8 +195,9 @@ struct room {
     int64_t created_ms;          /* wall */
     us_t created_at, emptied_at; /* emptied_at: US_NEVER while somebody is in */
     bool ever_joined, closed;
-    bool news;        /* metadata or recording changed: at once */
-    bool counts_news; /* numbers changed: at most every 5 s */
+    bool told_started; /* its beginning is among the facts */
+    bool news;         /* metadata or recording changed: at once */
+    bool counts_news;  /* numbers changed: at most every 5 s */
     us_t counts_at, batch_at, speakers_at, quality_at;
     bool speakers_dirty;
     uint32_t told_members, told_publishers;
@@ -236,6 +239,7 @@ struct house_cfg {
     const struct room_preset *preset; /* borrowed */
     uint32_t preset_n;
     struct room_limits limits;
+    bool facts; /* somebody will take them */
 };
 
 struct house {
@@ -246,6 +250,7 @@ struct house {
     struct map by_name;
     struct heap due;
     struct room *closed; /* until house_reap() */
+    struct facts facts;
     uint64_t serial, mark;
     uint32_t room_n, member_n, pub_n, sub_n;
 };

@@ -277,6 +277,7 @@ static void tick_room(struct hub *hub, struct room *r)
     us_t now = hub->house.tick.now, expires_at, next;
 
     room_set_due(r, now + 3600 * US_PER_SEC); /* what touches it from here on lowers this */
+    fact_room_started(r);
     next = push_room(hub, r);
     room_reap(r);
     for (uint32_t i = r->member_n; i-- > 0;) {
