@@ -8,8 +8,8 @@
  * stream track 0 is taken.
  *
  * Time stamps come out in microseconds from the stream's own origin; they neither wrap nor jump by
- * more than RTMP_JUMP_US (a jump is closed up and counted).  Memory: the budget of the chunk
- * reader, one access unit of MEDIA_UNIT_BYTES_MAX, RTMP_OUT_BYTES.  One thread.
+ * more than ten seconds (ingest/unpack).  Memory: the budget of the chunk reader, one access unit
+ * of MEDIA_UNIT_BYTES_MAX, RTMP_OUT_BYTES.  One thread.
  */
 #ifndef INGEST_RTMP_H
 #define INGEST_RTMP_H
@@ -19,7 +19,9 @@
 
 enum {
     RTMP_BUDGET_BYTES = 12 << 20,          /* unfinished messages of a connection */
-    RTMP_BUDGET_STRANGER_BYTES = 64 << 10, /* until it may publish */
+    RTMP_BUDGET_ASKING_BYTES = 2 << 20,    /* while its key is looked at */
+    RTMP_BUDGET_STRANGER_BYTES = 64 << 10, /* before */
+    RTMP_COMMANDS_MAX = 64,                /* before it may publish; real clients: 5 */
     RTMP_OUT_BYTES = 32 << 10,             /* a client that reads nothing is cut off there */
     RTMP_HANDSHAKE_US = 10 * 1000 * 1000,
     RTMP_SETUP_US = 10 * 1000 * 1000, /* from the handshake to publish */
@@ -50,9 +52,10 @@ struct rtmp_facts {
     bool b_frames;    /* some picture is shown later than it is decoded */
     uint64_t bytes;   /* received */
     uint32_t video_frames, audio_frames;
-    uint32_t dropped; /* frames that were of no use: no configuration, malformed, unknown codec */
-    uint32_t jumps;   /* of time stamps */
-    double framerate; /* as announced in onMetaData; 0: not */
+    uint32_t dropped;   /* frames that were of no use: no configuration, malformed, unknown codec */
+    uint32_t jumps;     /* of time stamps */
+    double framerate;   /* as announced in onMetaData; 0: not */
+    const char *silent; /* name of a sound codec that cannot be carried; NULL */
 };
 
 struct rtmp;
@@ -66,10 +69,15 @@ void rtmp_input(struct rtmp *r, struct bytes *in, us_t now);
 /* The other side ended the connection. */
 void rtmp_closed(struct rtmp *r);
 
+enum rtmp_refusal {
+    RTMP_BAD_NAME, /* no such key, or it is in use */
+    RTMP_FAILED,   /* anything else */
+};
+
 /* Answers to MEDIA_PUBLISH; ignored in another state.  `reason` reads as a sentence for the
  * streamer; static. */
 void rtmp_accept(struct rtmp *r, us_t now);
-void rtmp_refuse(struct rtmp *r, const char *reason, us_t now);
+void rtmp_refuse(struct rtmp *r, enum rtmp_refusal why, const char *reason, us_t now);
 /* End a stream that is on: the streamer is told why.  Static text. */
 void rtmp_end(struct rtmp *r, const char *reason, us_t now);
 /* Ask the publisher to connect anew, where it can (OBS, E-RTMP); false: it cannot. */
