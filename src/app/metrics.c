@@ -22,6 +22,7 @@ static void add_packets(struct str *s, const uint64_t *c)
         c[SHARD_RX_BYTES]);
     add(s, "livekit_packet_bytes", NULL, "{direction=\"outgoing\",transmission=\"initial\"}",
         c[SHARD_TX_BYTES]);
+    add(s, "sluice_red_recovered_total", "counter", "", c[SHARD_RED_FILLED]);
     add(s, "livekit_nack_total", "counter", "{direction=\"incoming\"}", c[SHARD_NACK_IN]);
     add(s, "livekit_nack_total", NULL, "{direction=\"outgoing\"}", c[SHARD_NACK_OUT]);
     add(s, "livekit_pli_total", "counter", "{direction=\"incoming\"}", c[SHARD_PLI_IN]);

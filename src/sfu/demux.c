@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "sfu/feedback.h"
+#include "sfu/redfill.h"
 #include "wire/stun.h"
 
 static void drop(struct shard *s, int err)
@@ -193,6 +194,8 @@ static void rtp_arrived(struct shard *s, struct link *l, struct pkt *p)
         l->nack_at = nack_at;
         plane_due(s, l, nack_at);
     }
+    if (p->codec == CODEC_RED)
+        redfill(s, rx, p);
     plane_packet(s, rx->track, p);
 }
 

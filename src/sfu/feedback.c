@@ -152,12 +152,37 @@ void feedback_arrived(struct shard *s, struct link *l, struct bytes compound)
         plane_count(s, SHARD_DROP_MALFORMED);
 }
 
-/* Receiver reports, and where only REMB was negotiated a constant ceiling: without any the
- * publisher would stay at its start bit rate. */
+/* Without transport-cc there are only losses to go by: much of them, down to what arrives and less;
+ * hardly any, slowly up again (the bounds are those of Google congestion control, draft-ietf-
+ * rmcat-gcc s6).  Without any word from us the publisher would stay at its start bit rate. */
+static uint32_t remb_rate(struct link *l, const struct rtcp_report *block, unsigned n)
+{
+    uint64_t received = 0;
+    uint32_t worst = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        worst = u32_max(worst, block[i].fraction_lost); /* of 256 */
+    for (const struct track *t = l->tracks; t != NULL; t = t->link_next)
+        for (uint8_t i = 0; t->video && i < t->layer_n; i++)
+            received += t->layer[i].bps;
+    if (l->remb_bps == 0)
+        l->remb_bps = PLANE_REMB_BPS;
+    if (worst > 26 && received > 0) { /* a tenth */
+        uint64_t below = received < l->remb_bps ? received : l->remb_bps;
+        l->remb_bps = u32_max((uint32_t)(below * (512 - worst) / 512), PLANE_REMB_MIN_BPS);
+    } else if (worst < 5) { /* a fiftieth */
+        l->remb_bps = u32_min(l->remb_bps + l->remb_bps / 12, PLANE_REMB_BPS);
+    }
+    return l->remb_bps;
+}
+
+/* Receiver reports, and REMB where nothing better was negotiated. */
 static void report_to_publisher(struct shard *s, struct link *l)
 {
     struct rtcp_report block[RTCP_REPORTS_MAX];
-    struct rtcp_remb remb = {.sender = l->rtcp_ssrc, .rate_bps = PLANE_REMB_BPS};
+    struct rtcp_remb remb = {
+        .sender = l->rtcp_ssrc,
+    };
     uint8_t buf[LINK_RTCP_MAX];
     struct wr w = wr_of(buf, sizeof buf);
     unsigned n = 0;
@@ -180,8 +205,10 @@ static void report_to_publisher(struct shard *s, struct link *l)
     if (n == 0 && remb.ssrc_n == 0)
         return;
     rtcp_write_rr(&w, l->rtcp_ssrc, block, n);
-    if (l->remb && !l->twcc && remb.ssrc_n > 0)
+    if (l->remb && !l->twcc && remb.ssrc_n > 0) {
+        remb.rate_bps = remb_rate(l, block, n);
         rtcp_write_remb(&w, &remb);
+    }
     (void)link_send_rtcp(l, &s->tx, wr_done(&w)); /* shed: the next is a second away */
 }
 

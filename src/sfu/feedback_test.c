@@ -101,3 +101,56 @@ TEST(without_agreement_no_playout_delay_is_told)
     EXPECT_EQ(playout_of(r.client[1]).len, 0);
     rig_close(&r, false);
 }
+
+/* ---- REMB ---- */
+
+static unsigned turn;
+
+static bool lose_a_third(struct rig *r, struct bytes d, bool to_shard)
+{
+    (void)r;
+    return to_shard && rtp_demux_kind(d) == RTP_DEMUX_RTP && turn++ % 3 == 0;
+}
+
+/* The rate that the publisher was told last; 0: none. */
+static uint64_t told_rate(const struct rig_client *c)
+{
+    struct rtcp_remb remb;
+
+    for (uint32_t i = c->rtcp_n; i > 0 && i + RIG_RTCP > c->rtcp_n; i--)
+        if (rtcp_parse_remb(&c->rtcp[(i - 1) % RIG_RTCP].pkt, &remb) == 0)
+            return remb.rate_bps;
+    return 0;
+}
+
+TEST(a_publisher_without_transport_cc_is_bounded_by_what_gets_through)
+{
+    static struct rig r;
+    struct cmd c;
+    uint16_t seq = 0;
+
+    EXPECT_EQ(rig_open(&r, 0, NULL), 0);
+    struct rig_client *pub = rig_join(&r, 0);
+    rig_run(&r, 2 * US_PER_SEC);
+    c = rig_video_track(&r, TRACK(1), pub->id);
+    c.track_open.codec[0].twcc = false;
+    c.track_open.codec[0].remb = true;
+    c.track_open.codec[0].nack = false; /* the log of what it hears stays short */
+    rig_command(&r, &c);
+    for (int i = 0; i < 90; i++)
+        picture(&r, seq++, i == 0);
+    EXPECT_EQ(told_rate(pub), PLANE_REMB_BPS);
+    turn = 0;
+    r.lose = lose_a_third;
+    for (int i = 0; i < 120; i++)
+        picture(&r, seq++, false);
+    uint64_t low = told_rate(pub);
+    EXPECT(low < PLANE_REMB_BPS / 10);
+    EXPECT(low >= PLANE_REMB_MIN_BPS * 9 / 10); /* its mantissa rounds */
+    r.lose = NULL;
+    for (int i = 0; i < 240; i++)
+        picture(&r, seq++, false);
+    EXPECT(told_rate(pub) > low);
+    EXPECT(told_rate(pub) < PLANE_REMB_BPS);
+    rig_close(&r, false);
+}

@@ -36,8 +36,8 @@ struct link {
     uint32_t last_ssrc; /* of the last incoming packet, and where it belonged */
     void *last_rx;
     struct heap_node due;
-    us_t report_at; /* next receiver and sender reports */
-    us_t remb_at;
+    us_t report_at;       /* next receiver and sender reports */
+    uint32_t remb_bps;    /* what the publisher was told last; 0: nothing yet */
     int64_t clock_off_us; /* our wall clock minus the publisher's, least delay seen; valid with
                              clock_known */
     bool clock_known;

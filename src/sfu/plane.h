@@ -30,7 +30,8 @@ enum {
     PLANE_REPORT_US = 1000 * 1000, /* receiver reports to publishers */
     PLANE_SLOT_US = 50 * 1000, /* reports of many links wait for a common instant: one wake-up */
     PLANE_TRIM_US = 5000 * 1000,
-    PLANE_REMB_BPS = 10 * 1000 * 1000, /* constant: what a publisher without transport-cc may use */
+    PLANE_REMB_BPS = 10 * 1000 * 1000, /* the most a publisher without transport-cc may use */
+    PLANE_REMB_MIN_BPS = 100 * 1000,   /* and what losses leave it */
 };
 
 struct plane_events {

@@ -153,3 +153,14 @@ int rx_accept(struct rx *rx, struct pkt *p, const struct cmd_codec *codec)
     inspect(p, (enum codec)codec->codec);
     return 0;
 }
+
+bool rx_fill(struct rx *rx, uint64_t seq, bool nack)
+{
+    if (!rx->started || seq < rx->base || seq >= rx->top || rx->top - seq >= RX_WINDOW ||
+        window_test_set(rx, seq))
+        return false;
+    if (nack)
+        (void)nack_seen(&rx->nack, (uint16_t)seq,
+                        0); /* no longer missing; the time plays no part */
+    return true;
+}

@@ -39,4 +39,8 @@ void rx_restart(struct rx *rx, uint32_t ssrc);
  * is unknown, or a probe on the RTX stream.  Hot. */
 int rx_accept(struct rx *rx, struct pkt *p, const struct cmd_codec *codec);
 
+/* A number that is missing came by other means: true, and its packet would now be a duplicate.
+ * False: it is there, or too old. */
+bool rx_fill(struct rx *rx, uint64_t seq, bool nack);
+
 #endif

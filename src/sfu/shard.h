@@ -51,6 +51,7 @@ enum shard_counter {
     SHARD_NACK_OUT,
     SHARD_PLI_IN,
     SHARD_PLI_OUT,
+    SHARD_RED_FILLED,
     SHARD_IO_WAKES, /* these four are the worker's to fill in: its rounds and its system calls */
     SHARD_IO_RECV_CALLS,
     SHARD_IO_SEND_CALLS,

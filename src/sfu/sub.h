@@ -20,7 +20,7 @@ struct link;
 struct track;
 
 enum {
-    SUB_TEMPLATE_MAX = 96, /* longer headers (a large dependency descriptor) are built each time */
+    SUB_TEMPLATE_MAX = 160, /* with the dependency descriptor of three layers, structure included */
     SUB_SR_US = 3000 * 1000,
     SUB_STATS_US = 5000 * 1000,
 };

@@ -264,8 +264,9 @@ static const enum rtp_ext ext_playout[] = {RTP_EXT_PLAYOUT_DELAY, RTP_EXT_N};
 static const enum rtp_ext ext_video_send[] = {RTP_EXT_MID, RTP_EXT_ABS_SEND_TIME,
                                               RTP_EXT_ABS_CAPTURE_TIME, RTP_EXT_N};
 
-/* Agreed to in sections that we send in, though we do not write them: Chromium offers for its next
- * sections only what was negotiated before, and its own publications need these. */
+/* Agreed to in sections that we send in, though we do not write them (the dependency descriptor
+ * but for what forwards_dd() says): Chromium offers for its next sections only what was
+ * negotiated before, and its own publications need these. */
 static const enum rtp_ext ext_audio_agreed[] = {RTP_EXT_AUDIO_LEVEL, RTP_EXT_TWCC, RTP_EXT_N};
 static const enum rtp_ext ext_video_agreed[] = {RTP_EXT_TWCC, RTP_EXT_RID, RTP_EXT_REPAIRED_RID,
                                                 RTP_EXT_DEPENDENCY_DESCRIPTOR, RTP_EXT_N};
@@ -287,8 +288,18 @@ static int put_exts(const struct mline_ctx *ctx, struct sdp_media *out,
 
 /* ---- a section that the client sends on ---- */
 
+/* A dependency descriptor counts the frames of one stream: it goes through as it is where no other
+ * stream can take over. */
+static bool forwards_dd(const struct pub *p)
+{
+    return p != NULL && p->video && p->layer_n == 1 &&
+           p->ext.id[RTP_EXT_DEPENDENCY_DESCRIPTOR] != 0;
+}
+
+/* `p` NULL: nothing is sent at present. */
 static int put_send_exts(const struct mline_ctx *ctx, struct sdp_media *out,
-                         const struct sdp_media *offer, struct rtp_ext_ids *ids)
+                         const struct sdp_media *offer, const struct pub *p,
+                         struct rtp_ext_ids *ids)
 {
     bool video = offer->kind == SDP_VIDEO;
     struct rtp_ext_ids unwritten = {{0}};
@@ -298,7 +309,10 @@ static int put_send_exts(const struct mline_ctx *ctx, struct sdp_media *out,
         err = put_exts(ctx, out, offer, ext_playout, ids);
     if (err != 0)
         return err;
-    return put_exts(ctx, out, offer, video ? ext_video_agreed : ext_audio_agreed, &unwritten);
+    err = put_exts(ctx, out, offer, video ? ext_video_agreed : ext_audio_agreed, &unwritten);
+    if (err == 0 && forwards_dd(p))
+        ids->id[RTP_EXT_DEPENDENCY_DESCRIPTOR] = unwritten.id[RTP_EXT_DEPENDENCY_DESCRIPTOR];
+    return err;
 }
 
 static int rid_place(const char *rid)
@@ -657,7 +671,7 @@ int mline_answer_send(const struct mline_ctx *ctx, struct sdp_media *out,
         if (put_codec(ctx, out, match[i], match[i]->sdp->fmtp, fbs) == NULL)
             return E_NOMEM;
     }
-    int err = put_send_exts(ctx, out, offer, &map->ext);
+    int err = put_send_exts(ctx, out, offer, s->pub, &map->ext);
     return err != 0 ? err : put_msid(ctx, out, s);
 }
 
@@ -678,7 +692,7 @@ static int put_all_shared(const struct mline_ctx *ctx, struct sdp_media *out,
         out->port = 0;
         return 0;
     }
-    return put_send_exts(ctx, out, offer, ids);
+    return put_send_exts(ctx, out, offer, NULL, ids);
 }
 
 int mline_idle(const struct mline_ctx *ctx, struct sdp_media *out, const struct sdp_media *offer)
@@ -750,18 +764,26 @@ static int put_own_codec(const struct mline_ctx *ctx, struct sdp_media *out,
 static const struct {
     enum rtp_ext ext;
     uint8_t id;
-    bool video_only, playout_only;
+    bool video_only;
 } own_exts[] = {
-    {RTP_EXT_ABS_SEND_TIME, 2, true, false},
-    {RTP_EXT_ABS_CAPTURE_TIME, 3, false, false},
-    {RTP_EXT_PLAYOUT_DELAY, 4, true, true},
+    {RTP_EXT_ABS_SEND_TIME, 2, true},
+    {RTP_EXT_ABS_CAPTURE_TIME, 3, false},
+    {RTP_EXT_PLAYOUT_DELAY, 4, true},
+    {RTP_EXT_DEPENDENCY_DESCRIPTOR, 5, true},
 };
 
-static int put_own_exts(const struct mline_ctx *ctx, struct sdp_media *out)
+static bool offers_ext(const struct mline_ctx *ctx, const struct pub *p, enum rtp_ext ext)
+{
+    if (ext == RTP_EXT_PLAYOUT_DELAY)
+        return ctx->playout_delay;
+    return ext != RTP_EXT_DEPENDENCY_DESCRIPTOR || forwards_dd(p);
+}
+
+static int put_own_exts(const struct mline_ctx *ctx, struct sdp_media *out, const struct pub *p)
 {
     for (size_t i = 0; i < ARRAY_LEN(own_exts); i++)
         if ((out->kind == SDP_VIDEO || !own_exts[i].video_only) &&
-            (ctx->playout_delay || !own_exts[i].playout_only) &&
+            offers_ext(ctx, p, own_exts[i].ext) &&
             !sdp_add_ext(ctx->sdp, out, own_exts[i].id, rtp_ext_uri(own_exts[i].ext)))
             return E_NOMEM;
     return 0;
@@ -789,7 +811,7 @@ static int put_own(const struct mline_ctx *ctx, struct sdp_media *out, const str
             fmtp = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1";
         err = put_own_codec(ctx, out, o, fmtp);
     }
-    return err != 0 ? err : put_own_exts(ctx, out);
+    return err != 0 ? err : put_own_exts(ctx, out, p);
 }
 
 int mline_offer_send(const struct mline_ctx *ctx, struct sdp_media *out, const struct sub *s)
