@@ -207,7 +207,7 @@ static uint32_t batch_bytes(struct pkt *const *batch, unsigned n)
     uint32_t sum = 0;
 
     for (unsigned i = 0; i < n; i++)
-        sum += batch[i]->rtp.payload_len + SUB_TEMPLATE_MAX + 2 + 16;
+        sum += batch[i]->rtp.payload_len + sub_header_max(batch[i]) + 2 + 16;
     return sum;
 }
 

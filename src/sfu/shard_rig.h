@@ -27,7 +27,7 @@ enum {
 
 struct rig_rtp { /* what a client received */
     struct rtp_view v;
-    uint8_t head[64]; /* as much of the header */
+    uint8_t head[256]; /* as much of the header */
     uint8_t payload[64];
 };
 

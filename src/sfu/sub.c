@@ -113,6 +113,19 @@ static size_t write_template(const struct sub *s, uint16_t sig, uint8_t *out, si
     return rtp_write_header(out, cap, &h, el, EL_N);
 }
 
+/* The descriptor is the last element: every place is within a template's length. */
+static struct sub_at places(const struct rtp_ext_val el[EL_N])
+{
+    return (struct sub_at){
+        .send_time = (uint8_t)el[EL_SEND_TIME].at,
+        .twcc = (uint8_t)el[EL_TWCC].at,
+        .level = (uint8_t)el[EL_LEVEL].at,
+        .orientation = (uint8_t)el[EL_ORIENT].at,
+        .capture = (uint8_t)el[EL_CAPTURE].at,
+        .dd = (uint8_t)el[EL_DD].at,
+    };
+}
+
 /* Cold: another set of elements than the last packet's. */
 static void make_template(struct sub *s, uint16_t sig)
 {
@@ -123,14 +136,7 @@ static void make_template(struct sub *s, uint16_t sig)
     s->hdr_sig = sig;
     if (n == 0)
         return;
-    s->at = (struct sub_at){
-        .send_time = (uint8_t)el[EL_SEND_TIME].at,
-        .twcc = (uint8_t)el[EL_TWCC].at,
-        .level = (uint8_t)el[EL_LEVEL].at,
-        .orientation = (uint8_t)el[EL_ORIENT].at,
-        .capture = (uint8_t)el[EL_CAPTURE].at,
-        .dd = (uint8_t)el[EL_DD].at,
-    };
+    s->at = places(el);
 }
 
 static void copy_ext(uint8_t *to, const struct pkt *p, enum rtp_ext e)
@@ -152,8 +158,33 @@ static void fill_ext(uint8_t *out, const struct sub_at *at, const struct pkt *p)
         copy_ext(out + at->dd, p, RTP_EXT_DEPENDENCY_DESCRIPTOR);
 }
 
-/* Header into out; its length.  A descriptor too large for the template is left out of
- * the header: receivers fall back to the payload's own. */
+static void fill_values(struct sub *s, const struct sub_at *at, const struct pkt *p, us_t now,
+                        uint8_t *out)
+{
+    if (p->ext_sig != 0)
+        fill_ext(out, at, p);
+    if (at->send_time)
+        store_u24(out + at->send_time, rtp_abs_send_time(now));
+    if (at->twcc)
+        store_u16(out + at->twcc, s->link->twcc_seq++);
+}
+
+/* Cold: a header that is longer than a template.  A receiver that gets descriptors must get that of
+ * each key frame: it explains all others. */
+static size_t write_large(struct sub *s, const struct pkt *p, const struct rtp_header *h, us_t now,
+                          uint8_t *out)
+{
+    struct rtp_ext_val el[EL_N];
+    size_t n = write_template(s, p->ext_sig, out, sub_header_max(p), el);
+    struct sub_at at = places(el);
+
+    assert(n >= RTP_HEADER_BYTES);
+    rtp_patch_header(out, h);
+    fill_values(s, &at, p, now, out);
+    return n;
+}
+
+/* Header into out; its length. */
 static size_t write_header(struct sub *s, const struct pkt *p, const struct rtp_header *h, us_t now,
                            uint8_t *out)
 {
@@ -162,16 +193,11 @@ static size_t write_header(struct sub *s, const struct pkt *p, const struct rtp_
     if (s->hdr_len == 0 || s->hdr_sig != sig)
         make_template(s, sig);
     if (s->hdr_len == 0)
-        make_template(s, sig & 0xff);
+        return write_large(s, p, h, now, out);
     assert(s->hdr_len >= RTP_HEADER_BYTES);
     memcpy(out, s->hdr, s->hdr_len);
     rtp_patch_header(out, h);
-    if (sig != 0)
-        fill_ext(out, &s->at, p);
-    if (s->at.send_time)
-        store_u24(out + s->at.send_time, rtp_abs_send_time(now));
-    if (s->at.twcc)
-        store_u16(out + s->at.twcc, s->link->twcc_seq++);
+    fill_values(s, &s->at, p, now, out);
     return s->hdr_len;
 }
 
@@ -224,7 +250,7 @@ uint32_t sub_emit(struct sub *s, struct pkt *p, const struct sub_emit *e, bool a
 {
     const struct cmd_pt_map *pt = sub_pt(s, p->rtp.pt);
     struct bytes payload = pkt_payload(p);
-    uint32_t room = (uint32_t)payload.len + SUB_TEMPLATE_MAX + 2 + 16;
+    uint32_t room = (uint32_t)payload.len + sub_header_max(p) + 2 + 16;
     uint8_t *out = pt != NULL && room <= TX_DATAGRAM_MAX ? tx_claim(tx, room) : NULL;
 
     if (out == NULL)

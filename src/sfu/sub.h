@@ -20,7 +20,7 @@ struct link;
 struct track;
 
 enum {
-    SUB_TEMPLATE_MAX = 160, /* with the dependency descriptor of three layers, structure included */
+    SUB_TEMPLATE_MAX = 96, /* longer headers (the descriptor of a key frame) are built each time */
     SUB_SR_US = 3000 * 1000,
     SUB_STATS_US = 5000 * 1000,
 };
@@ -88,6 +88,12 @@ struct sub {
 };
 
 static_assert(offsetof(struct sub, pt) <= 184, "and the first maps are in the third line");
+
+/* The most that a header for this packet takes. */
+static inline uint32_t sub_header_max(const struct pkt *p)
+{
+    return SUB_TEMPLATE_MAX + (p->ext_sig >> 8);
+}
 
 static inline void sub_prefetch(const struct sub *s)
 {
