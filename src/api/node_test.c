@@ -585,3 +585,166 @@ FUZZ(join_request, in)
     str_fini(&query);
     str_fini(&token);
 }
+
+/* ---- refused memory ---- */
+
+/* Requests made beforehand: only the node's own allocations are refused. */
+struct script {
+    struct str query[2], token[2], add, offer, admin;
+};
+
+static void pack_request(struct str *out, const Livekit__SignalRequest *r)
+{
+    str_init(out, 1 << 20);
+    pb_pack(&r->base, out);
+}
+
+static void write_join(struct fake *f, struct script *s, int i, const char *who)
+{
+    Livekit__WrappedJoinRequest w = LIVEKIT__WRAPPED_JOIN_REQUEST__INIT;
+    Livekit__JoinRequest j = LIVEKIT__JOIN_REQUEST__INIT;
+    Livekit__ConnectionSettings set = LIVEKIT__CONNECTION_SETTINGS__INIT;
+    Livekit__SessionDescription d = LIVEKIT__SESSION_DESCRIPTION__INIT;
+    struct str raw, wrapped;
+
+    str_init(&raw, 1 << 20);
+    str_init(&wrapped, 1 << 20);
+    str_init(&s->query[i], 1 << 21);
+    str_init(&s->token[i], 1 << 16);
+    set.auto_subscribe = true;
+    d.type = (char *)"offer";
+    d.sdp = (char *)fake_recorded(f, single, who, 0);
+    d.id = 1;
+    j.connection_settings = &set;
+    j.publisher_offer = &d;
+    pb_pack(&j.base, &raw);
+    w.join_request.data = (uint8_t *)raw.p;
+    w.join_request.len = raw.len;
+    pb_pack(&w.base, &wrapped);
+    str_add(&s->query[i], "join_request=");
+    str_add_base64(&s->query[i], str_bytes(&wrapped), true, true);
+    str_add(&s->token[i], "Bearer ");
+    fake_token(f, who, "demo", NULL, &s->token[i]);
+    str_fini(&raw);
+    str_fini(&wrapped);
+}
+
+static void write_script(struct fake *f, struct script *s)
+{
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__AddTrackRequest a = LIVEKIT__ADD_TRACK_REQUEST__INIT;
+    Livekit__SessionDescription d = LIVEKIT__SESSION_DESCRIPTION__INIT;
+
+    write_join(f, s, 0, "alice");
+    write_join(f, s, 1, "bob");
+    a.cid = (char *)alice_cam;
+    a.type = LIVEKIT__TRACK_TYPE__VIDEO;
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_ADD_TRACK;
+    r.add_track = &a;
+    pack_request(&s->add, &r);
+    d.type = (char *)"offer";
+    d.sdp = (char *)fake_recorded(f, single, "alice", 2);
+    d.id = 3;
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_OFFER;
+    r.offer = &d;
+    pack_request(&s->offer, &r);
+    str_init(&s->admin, 1 << 16);
+    str_add(&s->admin, "Bearer ");
+    fake_token(f, "admin", "demo", all_grants, &s->admin);
+}
+
+static void end_script(struct script *s)
+{
+    for (int i = 0; i < 2; i++) {
+        str_fini(&s->query[i]);
+        str_fini(&s->token[i]);
+    }
+    str_fini(&s->add);
+    str_fini(&s->offer);
+    str_fini(&s->admin);
+}
+
+/* Outputs are only looked at for an HTTP answer's status. */
+static void empty_outputs(struct fake *f)
+{
+    struct node_out out;
+
+    node_tick(f->node, f->tick);
+    while (node_output(f->node, &out))
+        if (out.kind == NODE_OUT_HTTP && out.conn <= FAKE_CLIENTS)
+            f->c[out.conn].status = out.status;
+}
+
+static void ask_plain(struct fake *f, uint64_t conn, const char *method, const char *path,
+                      const struct str *query, const struct str *token, const char *body)
+{
+    struct http_header h[] = {{"authorization", token != NULL ? str_text(token) : ""},
+                              {"content-type", "application/json"}};
+    struct http_msg m = {.method = method,
+                         .path = path,
+                         .query = query != NULL ? str_text(query) : "",
+                         .header = token != NULL ? h : h + 1,
+                         .header_n = token != NULL ? 2 : 1,
+                         .body = bytes_str(body),
+                         .upgrade = query != NULL};
+
+    f->c[conn].status = 0;
+    (void)node_http(f->node, conn, &m, &(struct addr){0}, f->tick);
+    empty_outputs(f);
+}
+
+static void play(struct fake *f, const struct script *s)
+{
+    static const struct {
+        const char *method, *body;
+    } calls[] = {
+        {"RoomService/CreateRoom", "{\"name\":\"demo\",\"metadata\":\"m\"}"},
+        {"RoomService/ListParticipants", "{\"room\":\"demo\"}"},
+        {"RoomService/UpdateParticipant", "{\"room\":\"demo\",\"identity\":\"bob\",\"metadata\":"
+                                          "\"x\",\"attributes\":{\"a\":\"b\"}}"},
+        {"RoomService/SendData", "{\"room\":\"demo\",\"data\":\"aGk=\",\"kind\":\"RELIABLE\"}"},
+        {"RoomService/PerformRpc",
+         "{\"room\":\"demo\",\"destinationIdentity\":\"bob\",\"method\":\"m\"}"},
+        {"AgentDispatchService/CreateDispatch", "{\"room\":\"demo\",\"agentName\":\"a\"}"},
+        {"AgentDispatchService/ListDispatch", "{\"room\":\"demo\"}"},
+        {"RoomService/DeleteRoom", "{\"room\":\"demo\"}"},
+    };
+    char path[96];
+
+    ask_plain(f, 1, "GET", "/rtc/v1", &s->query[0], &s->token[0], "");
+    node_ws_message(f->node, 1, false, str_bytes(&s->add), f->tick);
+    node_ws_message(f->node, 1, false, str_bytes(&s->offer), f->tick);
+    empty_outputs(f);
+    ask_plain(f, 2, "GET", "/rtc/v1", &s->query[1], &s->token[1], "");
+    f->tick.now += US_PER_SEC;
+    empty_outputs(f);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        snprintf(path, sizeof path, "/twirp/livekit.%s", calls[i].method);
+        ask_plain(f, 8, "POST", path, NULL, &s->admin, calls[i].body);
+    }
+}
+
+TEST(every_refused_allocation_is_survived_by_the_node_and_nothing_stays_behind)
+{
+    uint64_t made = 0;
+
+    for (uint64_t nth = 0; nth == 0 || nth <= made; nth++) {
+        struct fake *f = new_fake();
+        struct script s;
+
+        write_script(f, &s);
+        uint64_t before = mem_made();
+        mem_refuse_nth(nth);
+        play(f, &s);
+        mem_refuse_nth(0);
+        if (nth == 0)
+            made = mem_made() - before;
+        ask_plain(f, 7, "GET", "/", NULL, NULL, "");
+        EXPECT_EQ(f->c[7].status, 200);
+        ask_plain(f, 7, "POST", "/twirp/livekit.RoomService/ListRooms", NULL, &s.admin, "{}");
+        EXPECT_EQ(f->c[7].status, 200);
+        end_script(&s);
+        end_fake(f);
+    }
+    EXPECT(made > 300);
+}

@@ -45,19 +45,44 @@ static inline struct token_claims *claims_of(const char *identity)
     return c;
 }
 
-/* A client with one connection and auto_subscribe. */
-static inline struct session *join(struct hub *hub, uint64_t conn, const char *identity)
+/* NULL: refused. */
+static inline struct session *try_join(struct hub *hub, uint64_t conn, const char *identity,
+                                       bool single)
 {
+    Livekit__ClientInfo client = LIVEKIT__CLIENT_INFO__INIT;
     struct session_cfg cfg = {.conn = conn,
-                              .single = true,
+                              .single = single,
                               .sid = "",
+                              .client = single ? NULL : &client,
                               .auto_subscribe = true,
                               .claims = claims_of(identity)};
     struct session_refusal why;
 
+    client.protocol = 17;
     arena_init(&cfg.keep, SESSION_CLAIMS_BYTES);
-    EXPECT(session_join(hub, &cfg, &why));
+    if (!session_join(hub, &cfg, &why)) {
+        arena_fini(&cfg.keep);
+        return NULL;
+    }
     return map_find_u64(&hub->by_conn, conn);
+}
+
+/* A client with one connection and auto_subscribe. */
+static inline struct session *join(struct hub *hub, uint64_t conn, const char *identity)
+{
+    struct session *s = try_join(hub, conn, identity, true);
+
+    EXPECT(s != NULL);
+    return s;
+}
+
+/* The same with two. */
+static inline struct session *join_dual(struct hub *hub, uint64_t conn, const char *identity)
+{
+    struct session *s = try_join(hub, conn, identity, false);
+
+    EXPECT(s != NULL);
+    return s;
 }
 
 static inline void resume_as(struct hub *hub, uint64_t conn, const char *identity)
