@@ -15,6 +15,8 @@ const struct psrpc_method methods[METHODS] = {
                                      &google__protobuf__empty__descriptor},
     [METHOD_GET_CHANNEL] = {"SluiceIO", "GetChannel", IO, &sluice__get_channel_request__descriptor,
                             &rpc__get_ingress_info_response__descriptor},
+    [METHOD_ROTATE_KEY] = {"SluiceIO", "RotateKey", IO, &sluice__rotate_key_request__descriptor,
+                           &livekit__ingress_info__descriptor},
     [METHOD_START_INGRESS] = {"IngressInternal", "StartIngress", PSRPC_AFFINITY | PSRPC_CLAIM,
                               &rpc__start_ingress_request__descriptor,
                               &livekit__ingress_info__descriptor},

@@ -19,6 +19,7 @@ enum method {
     METHOD_GET_INGRESS_INFO,     /* rpc.GetIngressInfoRequest -> rpc.GetIngressInfoResponse */
     METHOD_UPDATE_INGRESS_STATE, /* rpc.UpdateIngressStateRequest -> Empty */
     METHOD_GET_CHANNEL,          /* sluice.GetChannelRequest -> rpc.GetIngressInfoResponse */
+    METHOD_ROTATE_KEY,           /* sluice.RotateKeyRequest -> livekit.IngressInfo */
     /* An ingress's. */
     METHOD_START_INGRESS,       /* rpc.StartIngressRequest -> livekit.IngressInfo */
     METHOD_LIST_ACTIVE_INGRESS, /* rpc.ListActiveIngressRequest -> rpc.ListActiveIngressResponse */
