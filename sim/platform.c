@@ -538,6 +538,7 @@ static void put_wire(struct platform *p, const struct node_out *out)
         break;
     case NODE_OUT_CMD:
     case NODE_OUT_LOG:
+    case NODE_OUT_ASK:
         break;
     }
 }

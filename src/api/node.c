@@ -6,6 +6,7 @@
 #include "api/rooms.h"
 #include "api/whep.h"
 #include "api/whip.h"
+#include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "signal/rpc.h"
@@ -35,6 +36,7 @@ struct node {
     uint32_t waiting_n;
     struct streams streams;
     us_t streams_at;
+    struct webhook *webhook;
     bool cmd_lent; /* the head of cmd_shard's queue is with the owner */
     uint8_t cmd_shard;
 };
@@ -122,6 +124,7 @@ static int fill_house(struct node *n, struct house_cfg *h)
                    .rooms = c->limits.max_rooms,
                    .members = c->limits.max_participants,
                    .tracks = c->limits.max_tracks},
+        .facts = c->webhook.url_n > 0,
     };
     return 0;
 }
@@ -162,7 +165,9 @@ int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
         return E_NOMEM;
     n->cfg = *cfg;
     arena_init(&n->arena, ICE_SERVERS_BYTES_MAX * 4);
-    int err = open_hub(n, tick);
+    int err = webhook_open(&n->webhook, &cfg->webhook);
+    if (err == 0)
+        err = open_hub(n, tick);
     if (err != 0) {
         node_free(n);
         return err;
@@ -179,6 +184,7 @@ void node_free(struct node *n)
     if (n->hub != NULL)
         streams_fini(&n->streams);
     hub_free(n->hub);
+    webhook_free(n->webhook);
     arena_fini(&n->arena);
     mem_free(n);
 }
@@ -382,6 +388,37 @@ static void tick_streams(struct node *n)
     n->streams_at = lightspeed_tick(&n->streams, n->hub->house.tick.now);
 }
 
+/* ---- what others are told ---- */
+
+static void tick_webhook(struct node *n)
+{
+    struct facts *facts = &n->hub->house.facts;
+    struct tick tick = n->hub->house.tick;
+    struct fact *f;
+
+    if (facts->lost > 0) {
+        webhook_lost(n->webhook, facts->lost);
+        facts->lost = 0;
+    }
+    while ((f = fact_take(facts)) != NULL) {
+        webhook_fact(n->webhook, f, tick);
+        fact_free(f);
+    }
+    webhook_tick(n->webhook, tick.now);
+}
+
+static void log_trouble(struct node *n)
+{
+    static const char *const why[] = {[WEBHOOK_FULL] = "dropped why=full",
+                                      [WEBHOOK_AGED] = "dropped why=age",
+                                      [WEBHOOK_FAILED] = "failed"};
+    struct webhook_trouble t;
+
+    while (webhook_trouble(n->webhook, &t))
+        outbox_log(&n->hub->out, 1, "event=webhook_%s url=%u what=%s id=%s status=%d error=\"%s\"",
+                   why[t.kind], t.url, t.event, t.id, t.status, t.err != 0 ? err_text(t.err) : "");
+}
+
 void node_tick(struct node *n, struct tick tick)
 {
     struct rpc_result result;
@@ -393,11 +430,26 @@ void node_tick(struct node *n, struct tick tick)
         answer_rpc(n, &result);
         mem_free(result.payload);
     }
+    tick_webhook(n);
+    log_trouble(n);
 }
 
 us_t node_deadline(const struct node *n)
 {
-    return us_min(hub_deadline(n->hub), n->streams_at);
+    us_t at = us_min(hub_deadline(n->hub), n->streams_at);
+
+    return us_min(at, n->hub->house.facts.n > 0 ? 0 : webhook_deadline(n->webhook));
+}
+
+void node_answer(struct node *n, const struct reply *answer, struct tick tick)
+{
+    hub_time(n->hub, tick);
+    webhook_answer(n->webhook, answer, tick.now);
+}
+
+bool node_telling(const struct node *n)
+{
+    return n->hub->house.facts.n > 0 || webhook_busy(n->webhook);
 }
 
 static void translate(const struct outbox_item *it, struct node_out *out)
@@ -437,10 +489,12 @@ bool node_output(struct node *n, struct node_out *out)
         *out = (struct node_out){.kind = NODE_OUT_CMD, .shard = shard, .cmd = c};
         return true;
     }
-    if ((it = outbox_next(&n->hub->out)) == NULL)
-        return false;
-    translate(it, out);
-    return true;
+    if ((it = outbox_next(&n->hub->out)) != NULL) {
+        translate(it, out);
+        return true;
+    }
+    *out = (struct node_out){.kind = NODE_OUT_ASK};
+    return webhook_output(n->webhook, &out->ask, n->hub->house.tick);
 }
 
 void node_cmd_blocked(struct node *n, uint8_t shard)
@@ -488,4 +542,5 @@ void node_metrics(const struct node *n, struct str *out)
     metric(out, "sluice_data_packets_refused_total", "counter", hub->data_refused);
     metric(out, "sluice_sctp_packets_dropped_total", "counter", h->plane.data_dropped);
     metric(out, "sluice_output_refused_total", "counter", hub->out.refused);
+    webhook_metrics(n->webhook, out);
 }

@@ -11,6 +11,7 @@
 #ifndef API_NODE_H
 #define API_NODE_H
 
+#include "api/webhook.h"
 #include "base/addr.h"
 #include "base/base.h"
 #include "sfu/cmd.h"
@@ -76,8 +77,9 @@ struct node_cfg {
     uint32_t stream_key_n;
     const char *const *private_room; /* watched with a token alone; "*": all */
     uint32_t private_room_n;
-    bool open_meet;          /* GET /api/join gives publishing tokens without a secret */
-    const char *meet_secret; /* else: the secret that it asks for; NULL: never */
+    bool open_meet;             /* GET /api/join gives publishing tokens without a secret */
+    const char *meet_secret;    /* else: the secret that it asks for; NULL: never */
+    struct webhook_cfg webhook; /* url_n 0: none */
 };
 
 enum node_out_kind {
@@ -87,6 +89,7 @@ enum node_out_kind {
     NODE_OUT_WS_CLOSE,  /* conn, ws_code; after what was sent before is flushed */
     NODE_OUT_CMD,       /* shard, cmd */
     NODE_OUT_LOG,       /* level, data: one key=value line */
+    NODE_OUT_ASK,       /* ask: to be sent, and node_answer() called once */
 };
 
 struct node_out {
@@ -105,6 +108,7 @@ struct node_out {
     const struct cmd *cmd; /* valid until the next node_output(); the owner must deliver it or call
                               node_cmd_blocked() and get it again later */
     int level;
+    struct ask ask; /* valid until the next node_output() */
 };
 
 MUST_CHECK int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick);
@@ -119,6 +123,8 @@ void node_ws_message(struct node *n, uint64_t conn, bool text, struct bytes data
 /* The connection is gone (either side, or a limit). */
 void node_conn_closed(struct node *n, uint64_t conn, struct tick tick);
 void node_event(struct node *n, uint8_t shard, const struct evt *ev, struct tick tick);
+/* What came of a NODE_OUT_ASK. */
+void node_answer(struct node *n, const struct reply *answer, struct tick tick);
 void node_tick(struct node *n, struct tick tick);
 us_t node_deadline(const struct node *n);
 bool node_output(struct node *n, struct node_out *out);
@@ -127,6 +133,8 @@ bool node_output(struct node *n, struct node_out *out);
 void node_cmd_blocked(struct node *n, uint8_t shard);
 /* Stop: every participant gets Leave SERVER_SHUTDOWN; new joins are refused. */
 void node_shutdown(struct node *n, struct tick tick);
+/* News for other servers are on their way, or wait to be sent for the first time. */
+bool node_telling(const struct node *n);
 /* Live objects, for tests and metrics. */
 struct node_counts {
     uint32_t rooms, members, sessions, pubs, subs, conns;

@@ -748,3 +748,41 @@ TEST(every_refused_allocation_is_survived_by_the_node_and_nothing_stays_behind)
     }
     EXPECT(made > 300);
 }
+
+/* ---- webhooks ---- */
+
+/* The request under way is of this event; it is answered. */
+static void take_hook(struct fake *f, const char *event)
+{
+    char begin[64];
+
+    fake_step(f);
+    int n = snprintf(begin, sizeof begin, "{\"event\":\"%s\"", event);
+    f->ask_body[n] = '\0';
+    EXPECT_STR(f->ask_body, begin);
+    const struct reply ok = {.id = f->ask_id, .status = 200};
+    node_answer(f->node, &ok, f->tick);
+}
+
+TEST(other_servers_are_told_what_happens_in_rooms)
+{
+    static const char *const urls[] = {"http://hooks.test/"};
+    struct node_cfg cfg = fake_cfg();
+
+    cfg.webhook =
+        (struct webhook_cfg){.url = urls, .url_n = 1, .key_id = "devkey", .key_secret = "secret"};
+    struct fake *f = new_fake_with(&cfg);
+    EXPECT(!node_telling(f->node));
+    fake_join(f, 1, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    EXPECT(node_telling(f->node));
+    take_hook(f, "room_started");
+    EXPECT(!node_telling(f->node));
+    fake_state(f, f->cmd[0].peer_open.peer, PEER_CONNECTED);
+    node_shutdown(f->node, f->tick);
+    EXPECT(node_telling(f->node));
+    take_hook(f, "participant_joined");
+    take_hook(f, "participant_left");
+    take_hook(f, "room_finished");
+    EXPECT(!node_telling(f->node));
+    end_fake(f);
+}

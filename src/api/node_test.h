@@ -42,6 +42,8 @@ struct fake {
     struct evt later[256];
     uint32_t later_n;
     char fixture[8][65536];
+    uint64_t ask_id; /* of the last request to another server */
+    char ask_body[256];
 };
 
 static const uint8_t fake_digest[32] = {1, 2, 3};
@@ -146,6 +148,11 @@ static inline void fake_drain(struct fake *f)
         } else if (out.kind == NODE_OUT_WS_CLOSE) {
             c->closed = true;
             c->ws_code = out.ws_code;
+        } else if (out.kind == NODE_OUT_ASK) {
+            size_t n = size_min(out.ask.body.len, sizeof f->ask_body - 1);
+            f->ask_id = out.ask.id;
+            memcpy(f->ask_body, out.ask.body.p, n);
+            f->ask_body[n] = '\0';
         } else if (out.kind == NODE_OUT_HTTP) {
             c->status = out.status;
             EXPECT(out.data.len < sizeof c->body);

@@ -456,7 +456,7 @@ static bool sign(struct webhook *w, struct bytes body, int64_t unix_s)
     return ok;
 }
 
-static void rest_or_fail(struct webhook *w, struct line *l, const struct answer *in, us_t now);
+static void rest_or_fail(struct webhook *w, struct line *l, const struct reply *in, us_t now);
 
 static bool send_first(struct webhook *w, struct line *l, struct ask *out, struct tick tick)
 {
@@ -465,7 +465,7 @@ static bool send_first(struct webhook *w, struct line *l, struct ask *out, struc
 
     l->tries++;
     if (body.p == NULL || !sign(w, body, (tick.now + tick.wall_off_us) / US_PER_SEC)) {
-        const struct answer none = {.err = E_NOMEM};
+        const struct reply none = {.err = E_NOMEM};
         rest_or_fail(w, l, &none, tick.now);
         return false;
     }
@@ -515,14 +515,14 @@ static void go_on(struct webhook *w, struct line *l)
         make_ready(l);
 }
 
-static bool is_temporary(const struct answer *in)
+static bool is_temporary(const struct reply *in)
 {
     if (in->err != 0)
         return in->err != E_AUTH && in->err != E_UNSUPPORTED && in->err != E_INVAL;
     return in->status == 429 || in->status == 0 || (in->status >= 500 && in->status != 501);
 }
 
-static void give_up(struct webhook *w, struct line *l, const struct answer *in)
+static void give_up(struct webhook *w, struct line *l, const struct reply *in)
 {
     const struct webhook_trouble what = {
         .kind = WEBHOOK_FAILED, .err = in->err, .status = in->status};
@@ -534,7 +534,7 @@ static void give_up(struct webhook *w, struct line *l, const struct answer *in)
     go_on(w, l);
 }
 
-static void rest_or_fail(struct webhook *w, struct line *l, const struct answer *in, us_t now)
+static void rest_or_fail(struct webhook *w, struct line *l, const struct reply *in, us_t now)
 {
     us_t wait = WEBHOOK_WAIT_MIN_US << (l->tries - 1);
 
@@ -563,7 +563,7 @@ static struct line *land(struct webhook *w, uint64_t ask)
     return NULL;
 }
 
-void webhook_answer(struct webhook *w, const struct answer *in, us_t now)
+void webhook_answer(struct webhook *w, const struct reply *in, us_t now)
 {
     struct line *l = land(w, in->id);
 

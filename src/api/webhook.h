@@ -85,7 +85,7 @@ void webhook_tick(struct webhook *w, us_t now);
 us_t webhook_deadline(const struct webhook *w);
 /* The next request, valid until the next call.  Each needs one webhook_answer(). */
 bool webhook_output(struct webhook *w, struct ask *out, struct tick tick);
-void webhook_answer(struct webhook *w, const struct answer *in, us_t now);
+void webhook_answer(struct webhook *w, const struct reply *in, us_t now);
 bool webhook_trouble(struct webhook *w, struct webhook_trouble *out);
 /* Something is on its way, or waits for its first try. */
 bool webhook_busy(const struct webhook *w);

@@ -65,7 +65,7 @@ static bool next(struct rig *r, struct ask *out)
 
 static void answer(struct rig *r, uint64_t id, int err, int status)
 {
-    const struct answer in = {.id = id, .err = err, .status = status};
+    const struct reply in = {.id = id, .err = err, .status = status};
 
     webhook_answer(r->w, &in, r->tick.now);
 }
@@ -277,7 +277,7 @@ TEST(the_wait_that_a_receiver_asks_for_is_kept_up_to_half_a_minute)
         rig_open(&r, &cfg);
         tell(&r, FACT_ROOM_STARTED, "demo");
         expect_event(&r, "room_started", &a);
-        const struct answer in = {.id = a.id, .status = 503, .retry_after_us = row[i].asked};
+        const struct reply in = {.id = a.id, .status = 503, .retry_after_us = row[i].asked};
         webhook_answer(r.w, &in, r.tick.now);
         EXPECT_EQ(webhook_deadline(r.w), r.tick.now + row[i].waited);
         rig_close(&r);
@@ -505,10 +505,10 @@ static void fuzz_answer(struct rig *r, uint64_t *open, uint32_t *open_n, uint8_t
     if (*open_n == 0)
         return;
     uint32_t k = dice % *open_n;
-    const struct answer in = {.id = open[k],
-                              .err = dice & 64 ? E_TIMEOUT : 0,
-                              .status = dice & 64 ? 0 : status[dice & 7],
-                              .retry_after_us = dice & 32 ? dice * US_PER_SEC : 0};
+    const struct reply in = {.id = open[k],
+                             .err = dice & 64 ? E_TIMEOUT : 0,
+                             .status = dice & 64 ? 0 : status[dice & 7],
+                             .retry_after_us = dice & 32 ? dice * US_PER_SEC : 0};
     open[k] = open[--*open_n];
     webhook_answer(r->w, &in, r->tick.now);
 }

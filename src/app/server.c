@@ -9,6 +9,7 @@
 #include "crypt/cert.h"
 #include "crypt/crypt.h"
 #include "io/clock.h"
+#include "io/fetch.h"
 #include "io/net.h"
 #include "wire/http.h"
 
@@ -18,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { ROUNDS_MAX = 8, EVENTS_PER_ROUND = 4096, BLOCKED_RETRY_US = US_PER_MS };
+enum { FETCH_FOR_NODE = 1, ROUNDS_MAX = 8, EVENTS_PER_ROUND = 4096, BLOCKED_RETRY_US = US_PER_MS };
 
 struct server {
     const struct conf *conf;
@@ -32,6 +33,7 @@ struct server {
     struct node *node;
     struct door *door, *metrics_door;
     struct gate *gate; /* NULL: no media over TCP */
+    struct fetch *fetch;
     struct node_cfg node_cfg;
     struct node_preset preset[CONF_ROOMS_MAX];
     struct server_ready ready;
@@ -83,6 +85,27 @@ static void put_command(struct server *s, const struct node_out *out)
     s->blocked = true;
 }
 
+static void put_ask(struct server *s, const struct ask *ask)
+{
+    struct tick tick = loop_tick(s->loop);
+    int err = fetch_start(s->fetch, FETCH_FOR_NODE, ask, tick.now);
+
+    if (err < 0) {
+        const struct reply none = {.id = ask->id, .err = err};
+        node_answer(s->node, &none, tick);
+    }
+}
+
+static void take_answers(struct server *s, struct tick tick)
+{
+    struct reply answer;
+    uint32_t tag;
+
+    fetch_tick(s->fetch, tick.now);
+    while (fetch_done(s->fetch, &tag, &answer))
+        node_answer(s->node, &answer, tick);
+}
+
 static void drain_node(struct server *s, us_t now)
 {
     struct node_out out;
@@ -92,6 +115,8 @@ static void drain_node(struct server *s, us_t now)
             put_command(s, &out);
         else if (out.kind == NODE_OUT_LOG)
             put_log(&out);
+        else if (out.kind == NODE_OUT_ASK)
+            put_ask(s, &out.ask);
         else
             door_output(s->door, &out, now);
     }
@@ -129,7 +154,8 @@ static void step_stop(struct server *s, us_t now)
 {
     if (!s->stopping)
         return;
-    if (now >= s->stop_at || (door_connections(s->door) == 0 && !door_busy(s->door)))
+    if (now >= s->stop_at ||
+        (door_connections(s->door) == 0 && !door_busy(s->door) && !node_telling(s->node)))
         loop_stop(s->loop);
 }
 
@@ -142,6 +168,7 @@ static void round_of(void *owner)
     wake_up(&s->wake);
     s->blocked = false;
     bool more = take_events(s, tick);
+    take_answers(s, tick);
     for (int i = 0; i < ROUNDS_MAX; i++) {
         door_tick(s->door, tick);
         node_tick(s->node, tick);
@@ -161,6 +188,7 @@ static void round_of(void *owner)
         worker_kick(s->worker[i]);
     step_stop(s, tick.now);
     at = us_min(at, us_min(door_deadline(s->door), node_deadline(s->node)));
+    at = us_min(at, fetch_deadline(s->fetch));
     if (s->blocked)
         at = us_min(at, tick.now + BLOCKED_RETRY_US);
     if (s->stopping)
@@ -326,6 +354,36 @@ static struct node_preset preset_of(const struct conf_room *r)
                                 .sync_streams = r->sync_streams};
 }
 
+static struct webhook_cfg webhook_cfg_of(const struct server *s)
+{
+    const struct conf *c = s->conf;
+    struct webhook_cfg w = {.seed = s->seed ^ 0x686f6f6b,
+                            .url = c->webhook_urls.text,
+                            .url_n = c->webhook_urls.n,
+                            .include = c->webhook_include.text,
+                            .include_n = c->webhook_include.n,
+                            .exclude = c->webhook_exclude.text,
+                            .exclude_n = c->webhook_exclude.n,
+                            .full_room = c->webhook_full_room,
+                            .age_max_us = c->webhook_age_s * US_PER_SEC,
+                            .depth_max = c->webhook_depth};
+
+    for (uint32_t i = 0; i < c->key_n; i++)
+        if (strcmp(c->key[i].id, c->webhook_key) == 0) {
+            w.key_id = c->key[i].id;
+            w.key_secret = c->key[i].secret;
+        }
+    return w;
+}
+
+static int open_fetch(struct server *s)
+{
+    const struct fetch_cfg cfg = {.loop = s->loop, .user_agent = "sluice/" SLUICE_VERSION};
+    int err = fetch_open(&s->fetch, &cfg);
+
+    return err < 0 ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
+}
+
 static int open_node(struct server *s)
 {
     const struct conf *c = s->conf;
@@ -366,6 +424,7 @@ static int open_node(struct server *s)
         .private_room_n = c->private_rooms.n,
         .open_meet = c->meet_open,
         .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
+        .webhook = webhook_cfg_of(s),
     };
     for (uint32_t i = 0; i < c->room_n; i++)
         s->preset[i] = preset_of(&c->room[i]);
@@ -538,6 +597,8 @@ static int server_start(struct server *s)
     if (err == 0)
         err = open_gate(s);
     if (err == 0)
+        err = open_fetch(s);
+    if (err == 0)
         err = open_node(s);
     if (err == 0)
         err = open_doors(s);
@@ -562,6 +623,7 @@ static void server_stop(struct server *s)
         node_free(s->node);
     for (uint32_t i = 0; i < s->worker_n; i++)
         worker_free(s->worker[i]);
+    fetch_free(s->fetch);
     cert_free(s->cert);
     loop_free(s->loop);
 }

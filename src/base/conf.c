@@ -51,6 +51,7 @@ void conf_init(struct conf *c)
     c->ready_fd = -1;
     c->key_file = c->region = c->data_dir = c->meet_secret = "";
     c->prometheus_username = c->prometheus_password = "";
+    c->webhook_key = c->auth_url = "";
     c->log_level = LOG_LEVEL_INFO;
     c->auto_create = true;
     c->empty_timeout_s = 300;
@@ -855,46 +856,4 @@ bool conf_help(uint32_t *at, const char **flag, const char **argument, const cha
         return true;
     }
     return false;
-}
-
-int conf_finish(struct conf *c)
-{
-    struct place at = {.name = "sluice"};
-
-    if (c->dev) {
-        c->development = true;
-        c->meet_open = c->meet_open || c->meet_secret[0] == '\0';
-        if (!c->log_level_set)
-            c->log_level = LOG_LEVEL_DEBUG;
-        if (c->key_n == 0) {
-            c->key[0] =
-                (struct conf_key){.id = "devkey", .secret = arena_dup_str(&c->arena, "secret")};
-            if (c->key[0].secret == NULL)
-                return E_NOMEM;
-            c->key_n = 1;
-        }
-        if (c->bind.n == 0)
-            c->bind = (struct conf_list){.text = {"127.0.0.1", "::1"}, .n = 2};
-    }
-    if (c->key_n == 0)
-        return refuse(c, at,
-                      "one of key-file or keys must be provided; `sluice generate-keys` makes a "
-                      "pair, --dev uses a known one");
-    if ((c->prometheus_username[0] == '\0') != (c->prometheus_password[0] == '\0'))
-        return refuse(c, at, "prometheus needs both username and password, or neither");
-    if (c->prometheus_port > 0)
-        c->prometheus_on = true;
-    if (c->force_tcp && c->tcp_port == 0)
-        return refuse(c, at, "rtc.force_tcp needs a TCP port; leave out rtc.tcp_port: 0");
-    if (c->port_range_start > 0 || c->port_range_end > 0) {
-        if (c->port_range_end < c->port_range_start || c->port_range_start == 0)
-            return refuse(c, at,
-                          "rtc.port_range_start must be above 0 and not above port_range_end");
-        if (!c->udp_port_set) {
-            c->udp_port = (struct conf_range){.first = (uint16_t)c->port_range_start,
-                                              .last = (uint16_t)c->port_range_end};
-            c->udp_port_set = true;
-        }
-    }
-    return 0;
 }

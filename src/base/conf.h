@@ -93,6 +93,12 @@ struct conf {
     struct conf_room room[CONF_ROOMS_MAX];
     uint32_t room_n;
 
+    struct conf_list webhook_urls, webhook_include, webhook_exclude;
+    const char *webhook_key;               /* id of the key that signs; "": none */
+    uint32_t webhook_age_s, webhook_depth; /* 0: the default */
+    bool webhook_full_room;
+    const char *auth_url; /* service that is asked before somebody may stream; "": none */
+
     uint32_t max_metadata_size, max_attributes_size, max_room_name_length;
     uint32_t max_participant_identity_length, max_participant_name_length;
     uint32_t signal_message_size_limit, max_api_request_body_size, num_tracks;

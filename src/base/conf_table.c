@@ -139,19 +139,29 @@ const struct conf_opt conf_table[] = {
     YES("room.sync_streams", sync_streams),
     INNER("room.create_room_timeout", CONF_DURATION),
     INNER("room.create_room_attempts", CONF_NUMBER),
-    NOTICE("room.enable_full_room_in_webhooks", CONF_BOOL),
+    YES("room.enable_full_room_in_webhooks", webhook_full_room),
     INNER("room.update_batch_target_size", CONF_NUMBER),
     {"room.room_configurations", CONF_ROOM, CONF_EFFECT, 0, 0, 0, NULL, NULL, NULL, 0},
     NUM("room.max_metadata_size", max_metadata_size, U32),
     NUM("room.max_room_name_length", max_room_name_length, U32),
     NUM("room.max_participant_identity_length", max_participant_identity_length, U32),
 
+    {"ingest.auth_url", CONF_TEXT, CONF_EFFECT, AT(auth_url), 0, 0, "auth-url", "AUTH_WS_URL",
+     "service (ws, wss, http, https) that is asked before somebody may stream", 0},
     NOTICE("turn", CONF_ANY),
     NOTICE("ingress.rtmp_base_url", CONF_TEXT),
     NOTICE("ingress.whip_base_url", CONF_TEXT),
     INNER("sip", CONF_ANY),
-    NOTICE("webhook", CONF_ANY),
-    INNER("node_selector", CONF_ANY), /* one node: nothing to select */
+    TEXTS("webhook.urls", webhook_urls),
+    {"webhook.api_key", CONF_TEXT, CONF_EFFECT, AT(webhook_key), 0, 0, NULL, NULL, NULL, 0},
+    TEXTS("webhook.filter_params.include_events", webhook_include),
+    TEXTS("webhook.filter_params.exclude_events", webhook_exclude),
+    {"webhook.resource_url_notifier.max_age", CONF_SECONDS, CONF_EFFECT, AT(webhook_age_s), U32,
+     NULL, NULL, NULL, 0},
+    NUM("webhook.resource_url_notifier.max_depth", webhook_depth, U32),
+    INNER("webhook.url_notifier", CONF_ANY), /* the original has not used it since its queues are
+                                                one for each resource */
+    INNER("node_selector", CONF_ANY),        /* one node: nothing to select */
     INNER("signal_relay", CONF_ANY),
     INNER("psrpc", CONF_ANY),
 

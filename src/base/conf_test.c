@@ -237,3 +237,71 @@ TEST(conf_tcp_alone_needs_a_tcp_port)
     EXPECT(strstr(c.error, "rtc.force_tcp needs a TCP port") != NULL);
     conf_fini(&c);
 }
+
+static const char hooks[] = "keys: {APIx: secret, APIy: other}\n"
+                            "webhook:\n"
+                            "  urls: ['http://a.test/x', 'https://b.test/']\n"
+                            "  api_key: APIy\n"
+                            "  url_notifier: {num_workers: 3, queue_size: 9}\n"
+                            "  resource_url_notifier: {max_age: 1m, max_depth: 50}\n"
+                            "  filter_params:\n"
+                            "    include_events: [room_started]\n"
+                            "    exclude_events: [room_finished, participant_left]\n"
+                            "room: {enable_full_room_in_webhooks: true}\n";
+
+TEST(conf_reads_webhooks)
+{
+    struct conf c;
+
+    conf_init(&c);
+    EXPECT_EQ(conf_yaml(&c, "x.yaml", bytes_str(hooks)), 0);
+    EXPECT_EQ(conf_finish(&c), 0);
+    EXPECT_EQ(c.webhook_urls.n, 2);
+    EXPECT_STR(c.webhook_urls.text[1], "https://b.test/");
+    EXPECT_STR(c.webhook_key, "APIy");
+    EXPECT_EQ(c.webhook_age_s, 60);
+    EXPECT_EQ(c.webhook_depth, 50);
+    EXPECT_EQ(c.webhook_include.n, 1);
+    EXPECT_EQ(c.webhook_exclude.n, 2);
+    EXPECT(c.webhook_full_room);
+    EXPECT(strstr(str_text(&c.notice), "webhook") == NULL);
+    conf_fini(&c);
+}
+
+TEST(conf_refuses_webhooks_that_nobody_could_sign_or_reach)
+{
+    static const struct {
+        const char *doc, *error;
+    } bad[] = {
+        {"webhook: {urls: ['http://a.test']}\n", "sluice: api_key is required to use webhooks"},
+        {"webhook: {urls: ['http://a.test'], api_key: no}\n",
+         "sluice: api_key is required to use webhooks; webhook.api_key 'no' is not among the keys"},
+        {"webhook: {urls: ['ftp://a.test'], api_key: devkey}\n",
+         "sluice: webhook.urls: entry 1 is no http:// or https:// address"},
+        {"ingest: {auth_url: 'localhost:8082'}\n",
+         "sluice: ingest.auth_url must begin with ws://, wss://, http:// or https://"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct conf c;
+        conf_init(&c);
+        c.dev = true;
+        EXPECT_EQ(conf_yaml(&c, "x", bytes_str(bad[i].doc)), 0);
+        EXPECT(conf_finish(&c) < 0);
+        EXPECT_STR(c.error, bad[i].error);
+        conf_fini(&c);
+    }
+}
+
+TEST(the_auth_service_is_named_by_its_old_variable_too)
+{
+    static const char *const env[] = {"AUTH_WS_URL=ws://localhost:8082", NULL};
+    struct conf c;
+
+    conf_init(&c);
+    c.dev = true;
+    EXPECT_EQ(conf_env(&c, env), 0);
+    EXPECT_EQ(conf_finish(&c), 0);
+    EXPECT_STR(c.auth_url, "ws://localhost:8082");
+    conf_fini(&c);
+}

@@ -101,7 +101,7 @@ void auth_closed(struct auth *a, uint64_t conn, int err, struct tick tick);
 bool auth_output(struct auth *a, struct auth_out *out);
 /* HTTP: requests to be sent, and their answers. */
 bool auth_ask(struct auth *a, struct ask *out);
-void auth_answer(struct auth *a, const struct answer *in, us_t now);
+void auth_answer(struct auth *a, const struct reply *in, us_t now);
 
 void auth_tick(struct auth *a, us_t now);
 us_t auth_deadline(const struct auth *a);

@@ -483,18 +483,18 @@ us_t fetch_deadline(const struct fetch *f)
     return f->curl_at;
 }
 
-bool fetch_done(struct fetch *f, uint32_t *tag, struct answer *out)
+bool fetch_done(struct fetch *f, uint32_t *tag, struct reply *out)
 {
     flight_free(f->lent);
     f->lent = list_take(&f->done);
     if (f->lent == NULL)
         return false;
     *tag = f->lent->tag;
-    *out = (struct answer){.id = f->lent->id,
-                           .err = f->lent->err,
-                           .status = f->lent->status,
-                           .retry_after_us = f->lent->retry_after_us,
-                           .body = str_bytes(&f->lent->answer)};
+    *out = (struct reply){.id = f->lent->id,
+                          .err = f->lent->err,
+                          .status = f->lent->status,
+                          .retry_after_us = f->lent->retry_after_us,
+                          .body = str_bytes(&f->lent->answer)};
     return true;
 }
 

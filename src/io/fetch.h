@@ -43,7 +43,7 @@ MUST_CHECK int fetch_start(struct fetch *f, uint32_t tag, const struct ask *ask,
 void fetch_tick(struct fetch *f, us_t now);
 us_t fetch_deadline(const struct fetch *f);
 /* The next answer, valid until the next call; false when there is none. */
-bool fetch_done(struct fetch *f, uint32_t *tag, struct answer *out);
+bool fetch_done(struct fetch *f, uint32_t *tag, struct reply *out);
 /* Requests without an answer yet. */
 uint32_t fetch_busy(const struct fetch *f);
 

@@ -18,7 +18,7 @@ struct rig {
     size_t asked_n[PEERS_MAX];
     uint32_t peer_n;
     uint16_t port;
-    struct answer answer[PEERS_MAX];
+    struct reply answer[PEERS_MAX];
     char body[PEERS_MAX][128];
     uint32_t answer_n, wanted;
     us_t give_up_at;
@@ -118,7 +118,7 @@ static void round_of(void *owner)
 {
     struct rig *r = owner;
     us_t now = loop_tick(r->loop).now;
-    struct answer a;
+    struct reply a;
     uint32_t tag;
 
     fetch_tick(r->fetch, now);

@@ -21,7 +21,7 @@ struct ask {
     size_t answer_max;  /* bytes of the answer's body; beyond: E_TOO_LARGE */
 };
 
-struct answer {
+struct reply {
     uint64_t id;
     int err;             /* 0: an answer came, whatever its status says */
     int status;          /* 0 with an error */
