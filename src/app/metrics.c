@@ -119,3 +119,10 @@ void metrics_add_tcp(struct str *s, const uint64_t gate[GATE_COUNTER_N],
         add(s, "sluice_media_tcp_ended_total", i == 0 ? "counter" : NULL, labels, ends[i].n);
     }
 }
+
+void metrics_add_strays(struct str *s, const uint64_t strays[STRAY_COUNTER_N])
+{
+    add(s, "sluice_strays_total", "counter", "", strays[STRAY_GIVEN]);
+    add(s, "sluice_strays_shed_total", "counter", "", strays[STRAY_SHED]);
+    add(s, "sluice_connected_sockets", "gauge", "", strays[STRAY_LANES]);
+}

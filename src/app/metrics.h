@@ -3,6 +3,7 @@
 #define APP_METRICS_H
 
 #include "app/gate.h"
+#include "app/worker.h"
 #include "base/str.h"
 #include "io/framed.h"
 #include "sfu/shard.h"
@@ -16,5 +17,8 @@ void metrics_add(struct str *out, const uint64_t shard[SHARD_COUNTER_N], uint32_
 /* Media over TCP: who came, and what became of them. */
 void metrics_add_tcp(struct str *out, const uint64_t gate[GATE_COUNTER_N],
                      const uint64_t streams[FRAMED_COUNTER_N]);
+
+/* One UDP port for all workers: what crossed between them. */
+void metrics_add_strays(struct str *out, const uint64_t strays[STRAY_COUNTER_N]);
 
 #endif

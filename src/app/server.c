@@ -249,6 +249,7 @@ static bool metrics_allowed(const struct conf *c, const struct http_msg *m)
 static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
 {
     struct server *s = owner;
+    uint64_t strays[STRAY_COUNTER_N] = {0};
     uint64_t sum[SHARD_COUNTER_N] = {0}, streams[FRAMED_COUNTER_N] = {0},
              gate[GATE_COUNTER_N] = {0};
 
@@ -262,12 +263,17 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
         worker_streams(s->worker[w], one);
         for (int i = 0; i < FRAMED_COUNTER_N; i++)
             streams[i] += one[i];
+        worker_strays(s->worker[w], one);
+        for (int i = 0; i < STRAY_COUNTER_N; i++)
+            strays[i] += one[i];
     }
     if (s->gate != NULL)
         gate_counters(s->gate, gate);
     node_metrics(s->node, body);
     metrics_add(body, sum, door_connections(s->door), door_refused(s->door));
     metrics_add_tcp(body, gate, streams);
+    if (s->ready.one_port)
+        metrics_add_strays(body, strays);
     return 200;
 }
 
@@ -280,15 +286,16 @@ static uint32_t cores(void)
     return n < 1 ? 1 : n > WORKER_MAX ? WORKER_MAX : (uint32_t)n;
 }
 
-/* How many workers, and their ports; port 0 gets any free one. */
-static uint32_t plan_ports(const struct server *s, uint16_t *port)
+/* How many workers, and their ports; port 0 gets any free one.  *one: they share a port, since one
+ * was named, or is forwarded. */
+static uint32_t plan_ports(const struct server *s, uint16_t *port, bool *one)
 {
     const struct conf *c = s->conf;
     uint32_t n = c->workers > 0 ? (uint32_t)c->workers : cores();
 
-    if (c->announce.family != 0)
-        n = 1; /* one forwarded port leads to one worker */
-    if (c->udp_port_set && c->udp_port.first != 0) {
+    *one = c->announce.family != 0 ||
+           (c->udp_port_set && c->udp_port.first != 0 && c->udp_port.first == c->udp_port.last);
+    if (c->udp_port_set && c->udp_port.first != 0 && !*one) {
         uint32_t have = (uint32_t)(c->udp_port.last - c->udp_port.first) + 1;
         if (have < n && c->workers > 0)
             LOG_W("fewer_workers", "wanted=%u udp_ports=%u", n, have);
@@ -296,7 +303,7 @@ static uint32_t plan_ports(const struct server *s, uint16_t *port)
     }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t first = c->udp_port_set ? c->udp_port.first : 7882;
-        port[i] = first == 0 ? 0 : (uint16_t)(first + i);
+        port[i] = first == 0 ? 0 : (uint16_t)(first + (*one ? 0 : i));
     }
     return n;
 }
@@ -320,13 +327,15 @@ static int port_refused(struct server *s, int err, uint16_t port, bool udp, cons
 static int open_workers(struct server *s)
 {
     uint16_t port[WORKER_MAX];
-    uint32_t n = plan_ports(s, port);
+    bool one;
+    uint32_t n = plan_ports(s, port, &one);
 
     for (uint32_t i = 0; i < n; i++) {
         struct worker_cfg cfg = {
             .index = (uint8_t)i,
             .worker_n = (uint8_t)n,
-            .udp_port = port[i],
+            .udp_port = one && i > 0 ? s->ready.udp_port[0] : port[i],
+            .one_port = one,
             .seed = s->seed + i + 1,
             .cert = s->cert,
             .all = s->worker,
@@ -339,6 +348,7 @@ static int open_workers(struct server *s)
         s->ready.udp_port[i] = worker_port(s->worker[i]);
     }
     s->ready.worker_n = n;
+    s->ready.one_port = one;
     return 0;
 }
 
@@ -395,6 +405,7 @@ static int open_node(struct server *s)
         .seed = s->seed,
         .key_n = c->key_n,
         .shard_n = s->worker_n,
+        .peers_per_shard_soft = c->peers_per_worker,
         .fingerprint = bytes_of(s->cert->fingerprint.digest, s->cert->fingerprint.n),
         .region = c->region,
         .auto_create = c->auto_create,

@@ -18,6 +18,7 @@ struct server_ready {
     uint16_t whip_port;               /* 0: none */
     uint16_t udp_port[WORKER_MAX];
     uint16_t tcp_port; /* 0: none */
+    bool one_port;     /* all workers have the first UDP port */
     uint32_t worker_n;
     const struct node_candidate *candidate;
     uint32_t candidate_n;

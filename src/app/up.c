@@ -38,7 +38,7 @@ static void print_self_test(const struct server_ready *r, const struct conf *c)
     bool outside = false;
 
     (void)printf("\nSelf-test\n  http      TCP %u open\n  media     UDP", r->http_port);
-    for (uint32_t i = 0; i < r->worker_n; i++)
+    for (uint32_t i = 0; i < (r->one_port ? 1 : r->worker_n); i++)
         (void)printf(" %u", r->udp_port[i]);
     if (r->tcp_port != 0)
         (void)printf(", TCP %u", r->tcp_port);

@@ -1,10 +1,12 @@
 #include "app/worker.h"
 
+#include "app/steer.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/ring.h"
 #include "crypt/seal.h"
+#include "io/lanes.h"
 #include "io/tcp.h"
 #include "io/udp.h"
 
@@ -25,6 +27,16 @@ struct handed {
     uint8_t first[WORKER_FIRST_BYTES]; /* the record ends after `len` bytes */
 };
 
+enum stray_kind { STRAY_DATAGRAM, STRAY_MINE };
+enum { STRAY_BATCH = 32 };
+
+/* Between workers that share a port. */
+struct stray {
+    uint16_t kind, len; /* STRAY_MINE: the remote address belongs to the writer */
+    struct path path;
+    uint8_t data[]; /* [len] */
+};
+
 struct worker {
     struct worker_cfg cfg;
     struct loop *loop;
@@ -35,8 +47,11 @@ struct worker {
     bool readable4, readable6;
     struct framed *framed;
     unsigned recv_n; /* datagrams to ask for: slots and headers are made ready for no more */
+    struct lanes *lanes; /* one port for all: NULL otherwise, as is stray_in */
+    struct steer steer;
     struct ring commands, events;
     struct ring *relay_in; /* [worker_n]: from worker i; its writer is worker i */
+    struct ring *stray_in; /* [worker_n], likewise */
     struct wake wake;      /* ours */
     bool kick;             /* control's: commands since the last knock */
     bool evt_written;
@@ -46,6 +61,7 @@ struct worker {
     uint64_t relay_knock; /* bit i: worker i got records this round */
     us_t snapshot_at;
     _Atomic uint64_t counters[SHARD_COUNTER_N], streams[FRAMED_COUNTER_N];
+    _Atomic uint64_t strays[STRAY_COUNTER_N]; /* written by this thread alone */
     atomic_bool stopping;
     pthread_t thread;
     bool started;
@@ -113,6 +129,92 @@ static void drain(struct worker *w)
 
 /* ---- into the shard ---- */
 
+static void count_stray(struct worker *w, enum stray_counter c)
+{
+    atomic_fetch_add_explicit(&w->strays[c], 1, memory_order_relaxed);
+}
+
+static void give_stray(struct worker *w, uint8_t to, enum stray_kind kind, const struct path *path,
+                       struct bytes data)
+{
+    struct ring *r = &w->cfg.all[to]->stray_in[w->cfg.index];
+    struct stray *s = ring_reserve(r, (uint32_t)(sizeof *s + data.len), false);
+
+    if (s == NULL) {
+        count_stray(w, STRAY_SHED);
+        return;
+    }
+    *s = (struct stray){.kind = (uint16_t)kind, .len = (uint16_t)data.len, .path = *path};
+    if (data.len > 0)
+        memcpy(s->data, data.p, data.len);
+    ring_commit(r);
+    w->relay_knock |= 1ull << to;
+}
+
+/* What belongs to others crosses to them; its slot stays behind, empty. */
+static void give_strays(struct worker *w, struct pkt **batch, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct pkt *p = batch[i];
+        if (p->len == 0 || p->len == PKT_LEN_CUT)
+            continue;
+        bool known = shard_knows(w->shard, &p->path.remote);
+        uint8_t to = steer_owner(&w->steer, &p->path.remote, bytes_of(p->data, p->len), known);
+        if (to == w->cfg.index)
+            continue;
+        count_stray(w, STRAY_GIVEN);
+        give_stray(w, to, STRAY_DATAGRAM, &p->path, bytes_of(p->data, p->len));
+        p->len = 0;
+    }
+}
+
+/* Up to a batch of what worker `from` received for us; false when there is no more.  The senders'
+ * next ones may come by a lane, and that worker learns whose they are. */
+static bool take_stray_batch(struct worker *w, uint8_t from, struct tick tick)
+{
+    struct ring *ring = &w->stray_in[from];
+    struct pkt *batch[STRAY_BATCH];
+    struct path path[STRAY_BATCH];
+    bool check[STRAY_BATCH];
+    unsigned n = 0, lent = ring_empty(ring) ? 0 : shard_lend(w->shard, batch, STRAY_BATCH);
+    const struct stray *s;
+
+    while ((s = (const void *)ring_peek(ring).p) != NULL && n < u32_max(lent, 1)) {
+        if (s->kind == STRAY_MINE) {
+            steer_told(&w->steer, &s->path.remote, from, tick.now);
+        } else if (lent == 0) {
+            count_stray(w, STRAY_SHED); /* the slab is at its ceiling */
+        } else {
+            path[n] = batch[n]->path = s->path;
+            check[n] = steer_is_check(bytes_of(s->data, s->len));
+            memcpy(batch[n]->data, s->data, s->len);
+            batch[n++]->len = s->len;
+        }
+        ring_release(ring);
+    }
+    shard_input(w->shard, batch, lent, tick);
+    drain(w);
+    for (unsigned i = 0; i < n; i++) {
+        if (!shard_knows(w->shard, &path[i].remote))
+            continue;
+        if (check[i])
+            give_stray(w, from, STRAY_MINE, &path[i], bytes_of(NULL, 0));
+        else if (steer_busy(&w->steer, &path[i].remote, tick.now))
+            (void)lanes_add(w->lanes, &path[i], tick.now); /* refused: they go on as strays */
+    }
+    return n == STRAY_BATCH;
+}
+
+static void take_strays(struct worker *w, struct tick tick)
+{
+    for (uint8_t from = 0; w->stray_in != NULL && from < w->cfg.worker_n; from++) {
+        for (int i = 0; i < WORKER_COMMANDS / STRAY_BATCH && from != w->cfg.index; i++) {
+            if (!take_stray_batch(w, from, tick))
+                break;
+        }
+    }
+}
+
 /* True when the socket may hold more. */
 static bool receive(struct worker *w, int fd)
 {
@@ -122,6 +224,8 @@ static bool receive(struct worker *w, int fd)
     if (lent == 0)
         return false; /* the slab is at its ceiling: the kernel's buffer sheds */
     unsigned n = udp_recv_batch(&w->udp, fd, batch, lent);
+    if (w->stray_in != NULL)
+        give_strays(w, batch, n);
     shard_input(w->shard, batch, lent, loop_tick(w->loop));
     drain(w);
     w->recv_n = n == lent ? UDP_BATCH : UDP_FEW;
@@ -143,8 +247,22 @@ static void receive_framed(struct worker *w)
         framed_drop(w->framed, &from);
 }
 
+/* True when there may be more. */
+static bool receive_lanes(struct worker *w)
+{
+    us_t now = loop_tick(w->loop).now;
+    int fd;
+
+    for (int i = 0; i < WORKER_BATCHES && (fd = lanes_next(w->lanes, now)) >= 0; i++) {
+        if (receive(w, fd))
+            lanes_more(w->lanes);
+    }
+    return lanes_ready(w->lanes);
+}
+
 static bool receive_all(struct worker *w)
 {
+    bool more = w->lanes != NULL && lanes_n(w->lanes) > 0 && receive_lanes(w);
     struct path path;
 
     for (int i = 0; i < WORKER_BATCHES && framed_ready(w->framed); i++)
@@ -157,7 +275,7 @@ static bool receive_all(struct worker *w)
         if (w->readable6)
             w->readable6 = receive(w, w->udp.fd6);
     }
-    return w->readable4 || w->readable6 || framed_ready(w->framed);
+    return more || w->readable4 || w->readable6 || framed_ready(w->framed);
 }
 
 static void take_handed(struct worker *w, const struct handed *h, us_t now)
@@ -209,6 +327,8 @@ static bool input_waits(const struct worker *w)
     for (uint8_t from = 0; from < w->cfg.worker_n; from++) {
         if (from != w->cfg.index && !ring_empty(&w->relay_in[from]))
             return true;
+        if (w->stray_in != NULL && from != w->cfg.index && !ring_empty(&w->stray_in[from]))
+            return true;
     }
     return false;
 }
@@ -241,6 +361,8 @@ static void snapshot(struct worker *w, us_t now)
     framed_counters(w->framed, streams);
     for (int i = 0; i < FRAMED_COUNTER_N; i++)
         atomic_store_explicit(&w->streams[i], streams[i], memory_order_relaxed);
+    if (w->lanes != NULL)
+        atomic_store_explicit(&w->strays[STRAY_LANES], lanes_n(w->lanes), memory_order_relaxed);
 }
 
 /* Everything that is due, then the alarm for what comes next. */
@@ -257,17 +379,22 @@ static void round_of(void *owner)
     bool more = receive_all(w);
     struct tick tick = loop_tick(w->loop);
     take_commands(w, tick);
+    take_strays(w, tick);
     take_relayed(w, tick);
     if (shard_deadline(w->shard) <= tick.now) {
         shard_tick(w->shard, tick);
         drain(w);
     }
     framed_tick(w->framed, tick.now);
+    if (w->lanes != NULL)
+        lanes_tick(w->lanes, tick.now);
     drain_events(w); /* what was held */
     knock_others(w);
     snapshot(w, tick.now);
 
     us_t at = us_min(shard_deadline(w->shard), framed_deadline(w->framed));
+    if (w->lanes != NULL)
+        at = us_min(at, lanes_deadline(w->lanes));
     if (w->evt_held)
         at = us_min(at, tick.now + RETRY_US);
     if (at != US_NEVER)
@@ -308,6 +435,25 @@ static int open_rings(struct worker *w)
     return err;
 }
 
+static int open_shared(struct worker *w)
+{
+    uint8_t n = w->cfg.worker_n;
+    int err = lanes_open(&w->lanes, w->loop, u32_max(LANES_ALL_MAX / n, 1));
+
+    if (err == 0)
+        err = steer_init(&w->steer, w->cfg.index, n, w->cfg.seed);
+    if (err != 0)
+        return err;
+    w->stray_in = mem_array(n, sizeof *w->stray_in);
+    if (w->stray_in == NULL)
+        return E_NOMEM;
+    for (uint8_t from = 0; from < n && err == 0; from++) {
+        if (from != w->cfg.index)
+            err = ring_init(&w->stray_in[from], WORKER_STRAY_RING_BYTES, 0);
+    }
+    return err;
+}
+
 int worker_open(struct worker **ret, const struct worker_cfg *cfg)
 {
     struct worker *w = mem_zero(sizeof *w);
@@ -318,13 +464,17 @@ int worker_open(struct worker **ret, const struct worker_cfg *cfg)
     w->cfg = *cfg;
     w->udp.fd4 = w->udp.fd6 = -1;
     w->recv_n = UDP_FEW;
-    int err = udp_open(&w->udp, cfg->udp_port);
+    bool shared = cfg->one_port && cfg->worker_n > 1;
+    int err = shared ? udp_open_shared(&w->udp, cfg->udp_port, cfg->index == 0)
+                     : udp_open(&w->udp, cfg->udp_port);
     if (err == 0)
         err = open_rings(w);
     if (err == 0)
         err = loop_open(&w->loop);
     if (err == 0)
         err = framed_open(&w->framed, w->loop);
+    if (err == 0 && shared)
+        err = open_shared(w);
     if (err == 0) {
         w->wake.loop = w->loop;
         struct shard_cfg sc = {.index = cfg->index, .cert = cfg->cert, .seed = cfg->seed};
@@ -400,6 +550,8 @@ void worker_free(struct worker *w)
     assert(!w->started);
     close_handed(w);
     framed_free(w->framed);
+    lanes_free(w->lanes);
+    steer_fini(&w->steer);
     loop_unwatch(w->watch4);
     loop_unwatch(w->watch6);
     udp_close(&w->udp);
@@ -411,6 +563,9 @@ void worker_free(struct worker *w)
     ring_fini(&w->events);
     for (uint8_t from = 0; w->relay_in != NULL && from < w->cfg.worker_n; from++)
         ring_fini(&w->relay_in[from]);
+    for (uint8_t from = 0; w->stray_in != NULL && from < w->cfg.worker_n; from++)
+        ring_fini(&w->stray_in[from]);
+    mem_free(w->stray_in);
     mem_free(w->relay_in);
     mem_free(w);
 }
@@ -489,4 +644,10 @@ void worker_streams(const struct worker *w, uint64_t out[FRAMED_COUNTER_N])
 {
     for (int i = 0; i < FRAMED_COUNTER_N; i++)
         out[i] = atomic_load_explicit(&w->streams[i], memory_order_relaxed);
+}
+
+void worker_strays(const struct worker *w, uint64_t out[STRAY_COUNTER_N])
+{
+    for (int i = 0; i < STRAY_COUNTER_N; i++)
+        out[i] = atomic_load_explicit(&w->strays[i], memory_order_relaxed);
 }

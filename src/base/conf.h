@@ -63,9 +63,10 @@ struct conf {
     uint32_t key_n;
     const char *key_file;
     const char *region;
-    const char *data_dir; /* "" : none named */
-    int64_t ready_fd;     /* -1: none */
-    int64_t workers;      /* 0: one a core */
+    const char *data_dir;      /* "" : none named */
+    int64_t ready_fd;          /* -1: none */
+    int64_t workers;           /* 0: one a core */
+    uint32_t peers_per_worker; /* a room's newcomers go to another worker past it; 0: 400 */
 
     enum log_level log_level;
     bool log_level_set, log_json;

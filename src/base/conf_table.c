@@ -46,6 +46,8 @@ const struct conf_opt conf_table[] = {
      "descriptor to write one JSON line to when all ports are open", 0},
     {"workers", CONF_INT, CONF_EFFECT, AT(workers), 0, 64, "workers", NULL,
      "media threads; 0: one a core", 0},
+    {"peers_per_worker", CONF_UINT, CONF_EFFECT, AT(peers_per_worker), 0, 1 << 20, NULL, NULL, NULL,
+     0},
     {NULL, CONF_BOOL, CONF_EFFECT, AT(dev), 0, 0, "dev", NULL,
      "development: key devkey, secret 'secret', loopback, debug log", 0},
 

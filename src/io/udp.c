@@ -19,13 +19,15 @@ struct message {
     _Alignas(struct cmsghdr) uint8_t control[CONTROL_BYTES];
 };
 
-static int set_options(int fd, int family)
+static int set_options(int fd, int family, bool shared)
 {
     int on = 1, bytes = UDP_BUFFER_BYTES;
 
     /* A smaller buffer is a smaller buffer: the kernel's ceiling is not our error. */
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
+        return -1;
     if (family == AF_INET)
         return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
     if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
@@ -34,7 +36,7 @@ static int set_options(int fd, int family)
 }
 
 /* A bound socket, or -errno; *port is replaced by the real one. */
-static int open_one(int family, uint16_t *port)
+static int open_one(int family, uint16_t *port, bool shared)
 {
     struct sockaddr_storage name = {.ss_family = (sa_family_t)family};
     socklen_t len = sizeof name;
@@ -46,7 +48,8 @@ static int open_one(int family, uint16_t *port)
         ((struct sockaddr_in *)(void *)&name)->sin_port = htons(*port);
     else
         ((struct sockaddr_in6 *)(void *)&name)->sin6_port = htons(*port);
-    if (set_options(fd, family) < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0 ||
+    if (set_options(fd, family, shared) < 0 ||
+        bind(fd, (struct sockaddr *)&name, sizeof name) < 0 ||
         getsockname(fd, (struct sockaddr *)&name, &len) < 0) {
         int err = -errno;
         close(fd);
@@ -61,14 +64,14 @@ static bool family_missing(int err)
     return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL || err == -EPROTONOSUPPORT;
 }
 
-int udp_open(struct udp *u, uint16_t port)
+static int open_both(struct udp *u, uint16_t port, bool shared)
 {
     for (int i = 0; i < PORT_TRIES; i++) {
         *u = (struct udp){.fd4 = -1, .fd6 = -1, .port = port, .segment = true};
-        u->fd4 = open_one(AF_INET, &u->port);
+        u->fd4 = open_one(AF_INET, &u->port, shared);
         if (u->fd4 < 0 && !family_missing(u->fd4))
             return u->fd4;
-        u->fd6 = open_one(AF_INET6, &u->port);
+        u->fd6 = open_one(AF_INET6, &u->port, shared);
         if (u->fd6 >= 0 || (family_missing(u->fd6) && u->fd4 >= 0))
             return 0;
         int err = u->fd6;
@@ -77,6 +80,42 @@ int udp_open(struct udp *u, uint16_t port)
             return err;
     }
     return -EADDRINUSE;
+}
+
+int udp_open(struct udp *u, uint16_t port)
+{
+    return open_both(u, port, false);
+}
+
+int udp_open_shared(struct udp *u, uint16_t port, bool first)
+{
+    if (first) { /* SO_REUSEPORT would let a second server of the same user in unnoticed */
+        int err = open_both(u, port, false);
+        if (err < 0)
+            return err;
+        port = u->port;
+        udp_close(u);
+    }
+    return open_both(u, port, true);
+}
+
+int udp_connected(const struct path *path)
+{
+    struct sockaddr_storage local = {0}, remote = {0};
+    socklen_t local_len = net_addr_to(&path->local, &local);
+    socklen_t remote_len = net_addr_to(&path->remote, &remote);
+
+    int fd = socket(local.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (set_options(fd, local.ss_family, true) < 0 ||
+        bind(fd, (struct sockaddr *)&local, local_len) < 0 ||
+        connect(fd, (struct sockaddr *)&remote, remote_len) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
 }
 
 void udp_close(struct udp *u)

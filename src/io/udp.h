@@ -34,6 +34,11 @@ struct udp {
 
 /* Port 0: any free one, the same for both families.  -errno. */
 MUST_CHECK int udp_open(struct udp *u, uint16_t port);
+/* One of several on the same port (SO_REUSEPORT; the kernel spreads).  The first must find the
+ * port free of others; it alone may ask for port 0. */
+MUST_CHECK int udp_open_shared(struct udp *u, uint16_t port, bool first);
+/* A socket on a shared port that hears one client alone; -errno. */
+MUST_CHECK int udp_connected(const struct path *path);
 void udp_close(struct udp *u);
 /* Reads into batch[0..n), each with its path and len, n at most UDP_BATCH; returns how many
  * came, 0 when there is nothing. */
