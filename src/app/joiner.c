@@ -78,7 +78,8 @@ int joiner_open(struct joiner **ret, const struct joiner_cfg *cfg, struct tick t
     }
     if (!err) {
         client_add_address(j->client, &j->local);
-        j->tcp = dial_tcp(cfg->url.host, cfg->url.port);
+        j->tcp = cfg->soon ? dial_tcp_soon(cfg->url.host, cfg->url.port)
+                           : dial_tcp(cfg->url.host, cfg->url.port);
         err = j->tcp < 0 ? j->tcp : 0;
     }
     if (!err)

@@ -21,9 +21,11 @@ struct joiner_cfg {
     struct client_cfg client;
     struct url url;
     const char *token;
+    bool soon; /* do not wait for the connection to stand: for those who have others to serve */
 };
 
-/* Connects the TCP stream (which blocks for at most DIAL_CONNECT_US) and sends the upgrade. */
+/* Connects the TCP stream (which blocks for at most DIAL_CONNECT_US, unless `soon`) and sends the
+ * upgrade. */
 MUST_CHECK int joiner_open(struct joiner **ret, const struct joiner_cfg *cfg, struct tick tick);
 void joiner_free(struct joiner *j);
 

@@ -22,6 +22,19 @@ static const struct command commands[] = {
      "  --config FILE         a livekit-server YAML file\n"
      "  --config-body TEXT    the same as text (LIVEKIT_CONFIG)\n"
      "  --disable-strict-config  unknown keys are only reported\n"},
+    {"ingress", command_ingress, "take streams from OBS and others: FTL",
+     "sluice ingress [--config FILE] [flags]\n"
+     "  --config FILE         a LiveKit Ingress YAML file (INGRESS_CONFIG_FILE, "
+     "INGRESS_CONFIG_BODY)\n"
+     "  --data-dir DIR        of the server: its bus.sock is there\n"
+     "  --bus PATH            the socket itself (SLUICE_BUS)\n"
+     "  --ftl-port PORT       TCP and UDP; off: none (INGEST_PORT, 8084)\n"
+     "  -a, --address IP      to listen on (LS_INGEST_ADDR, all)\n"
+     "  --health-port --prometheus-port PORT  (none)\n"
+     "  --on-duplicate takeover|refuse  a second publisher on a key (takeover)\n"
+     "  --ws-url URL          the server to join, where the bus names none (LIVEKIT_WS_URL)\n"
+     "  --log-level LEVEL     error, warn, info, debug (info)\n"
+     "  -l, --log-file FILE   (LS_LOG, stderr)\n"},
     {"token", command_token, "make an access token",
      "sluice token create --room NAME --identity NAME [flags]\n"
      "  --join --create --list --admin --record --ingress-admin   grants (join when a room is "
@@ -155,7 +168,7 @@ static bool is_name(const char *argv0, const char *name)
 /* Executables of the originals that this version has no part for. */
 static int absent_part(const char *argv0)
 {
-    static const char *const absent[] = {"ingress", "egress", "lightspeed-webrtc", "itg-webrtc",
+    static const char *const absent[] = {"egress", "lightspeed-webrtc", "itg-webrtc",
                                          "lightspeed-ingest"};
 
     for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
@@ -183,6 +196,8 @@ int main(int argc, char **argv, char **envp)
     if (is_name(argv[0], "livekit-server") &&
         (a.argc == 0 || (a.argv[0][0] == '-' && find_command(a.argv[0]) == NULL)))
         return command_server(&a);
+    if (is_name(argv[0], "ingress"))
+        return command_ingress(&a);
     if (a.argc == 0) {
         (void)command_help(&a);
         return COMMAND_MISUSED;

@@ -1,6 +1,7 @@
 #include "io/dial.h"
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { WAIT_MAX = 8, UDP_BUFFER_BYTES = 4 << 20 };
@@ -20,20 +22,21 @@ void dial_close(int fd)
 }
 
 /* Waits for a non-blocking connect to end. */
-static int connect_wait(int fd)
+static int connect_wait(int fd, us_t wait_us)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
     int err = 0;
     socklen_t len = sizeof err;
 
-    if (poll(&p, 1, (int)(DIAL_CONNECT_US / US_PER_MS)) <= 0)
+    if (poll(&p, 1, (int)(wait_us / US_PER_MS)) <= 0)
         return E_TIMEOUT;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
         return -errno;
     return -err;
 }
 
-static int connect_one(const struct addrinfo *ai)
+/* `soon`: one that takes longer than its neighbours on this machine is given back unfinished. */
+static int connect_one(const struct addrinfo *ai, bool soon)
 {
     int on = 1;
     int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -42,7 +45,9 @@ static int connect_one(const struct addrinfo *ai)
         return -errno;
     int err = connect(fd, ai->ai_addr, ai->ai_addrlen) == 0 ? 0 : -errno;
     if (err == -EINPROGRESS)
-        err = connect_wait(fd);
+        err = connect_wait(fd, soon ? DIAL_SOON_US : DIAL_CONNECT_US);
+    if (err == E_TIMEOUT && soon)
+        err = 0;
     if (err) {
         dial_close(fd);
         return err;
@@ -51,7 +56,7 @@ static int connect_one(const struct addrinfo *ai)
     return fd;
 }
 
-int dial_tcp(const char *host, uint16_t port)
+static int dial(const char *host, uint16_t port, bool soon)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     char service[8];
@@ -61,8 +66,35 @@ int dial_tcp(const char *host, uint16_t port)
     if (getaddrinfo(host, service, &hints, &list) != 0)
         return E_NOENT;
     for (const struct addrinfo *ai = list; ai != NULL && fd < 0; ai = ai->ai_next)
-        fd = connect_one(ai);
+        fd = connect_one(ai, soon);
     freeaddrinfo(list);
+    return fd;
+}
+
+int dial_tcp(const char *host, uint16_t port)
+{
+    return dial(host, port, false);
+}
+
+int dial_tcp_soon(const char *host, uint16_t port)
+{
+    return dial(host, port, true);
+}
+
+int dial_unix(const char *path)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+    if (!str_copy(name.sun_path, sizeof name.sun_path, bytes_str(path)))
+        return E_TOO_LARGE;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&name, sizeof name) != 0) {
+        int err = -errno;
+        dial_close(fd);
+        return err;
+    }
     return fd;
 }
 

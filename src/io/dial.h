@@ -11,7 +11,7 @@
 #include "base/addr.h"
 #include "base/base.h"
 
-enum { DIAL_CONNECT_US = 10 * 1000 * 1000 };
+enum { DIAL_CONNECT_US = 10 * 1000 * 1000, DIAL_SOON_US = 50 * 1000 };
 
 enum dial_ready { DIAL_READ = 1, DIAL_WRITE = 2 };
 
@@ -23,6 +23,11 @@ struct dial_wait {
 
 /* Connects to host (name or address): the descriptor, or negative. */
 int dial_tcp(const char *host, uint16_t port);
+/* The same, but returns while the connection is still being made: writes say 0 until it stands,
+ * reads say why it does not.  Names are looked up before, which takes what it takes. */
+int dial_tcp_soon(const char *host, uint16_t port);
+/* A stream to a socket in the file system. */
+int dial_unix(const char *path);
 /* A datagram socket on any address of the family (4 or 6); *local gets the port.  The descriptor,
  * or negative. */
 int dial_udp(int family, struct addr *local);

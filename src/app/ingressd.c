@@ -1,0 +1,354 @@
+#include "app/ingressd.h"
+
+#include "app/door.h"
+#include "app/ftl_door.h"
+#include "app/onair.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "crypt/crypt.h"
+#include "io/net.h"
+#include "wire/http.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { HTTP_CONNECTIONS_MAX = 64, HTTP_BODY_MAX = 4096 };
+
+struct ingressd {
+    const struct ingress_conf *conf;
+    char *error;
+    struct loop *loop;
+    struct buslink *bus;
+    struct onair *onair;
+    struct ftl_door *ftl;
+    struct door *health, *metrics;
+    uint16_t ftl_port, health_port, metrics_port;
+    uint64_t seed;
+    bool draining, stopping;
+    us_t stop_at;
+};
+
+static int refuse(struct ingressd *s, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static int refuse(struct ingressd *s, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(s->error, INGRESSD_ERROR_MAX, fmt, ap); /* cut when long */
+    va_end(ap);
+    return err;
+}
+
+/* ---- the round ---- */
+
+static void on_bus_event(void *owner, const struct psrpc_event *ev, struct tick tick)
+{
+    onair_bus_event(((struct ingressd *)owner)->onair, ev, tick);
+}
+
+static bool doors_busy(const struct ingressd *s)
+{
+    return s->ftl != NULL && ftl_door_busy(s->ftl);
+}
+
+static void end_if_done(struct ingressd *s, us_t now)
+{
+    bool idle = !onair_busy(s->onair) && !doors_busy(s);
+
+    if (s->draining && !s->stopping && idle)
+        loop_stop(s->loop);
+    if (s->stopping && (idle || now >= s->stop_at))
+        loop_stop(s->loop);
+}
+
+static void round_of(void *owner)
+{
+    struct ingressd *s = owner;
+    struct tick tick = loop_tick(s->loop);
+    us_t at = US_NEVER;
+
+    if (s->ftl != NULL)
+        ftl_door_round(s->ftl, tick);
+    onair_round(s->onair, tick);
+    buslink_round(s->bus, tick);
+    if (s->ftl != NULL) { /* answers of the bus become words to publishers */
+        ftl_door_round(s->ftl, tick);
+        at = us_min(at, ftl_door_deadline(s->ftl));
+    }
+    struct door *doors[] = {s->health, s->metrics};
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
+        if (doors[i] == NULL)
+            continue;
+        door_tick(doors[i], tick);
+        at = us_min(at, door_deadline(doors[i]));
+    }
+    at = us_min(at, us_min(onair_deadline(s->onair), buslink_deadline(s->bus)));
+    if (s->stopping)
+        at = us_min(at, s->stop_at);
+    end_if_done(s, tick.now);
+    loop_alarm(s->loop, at);
+}
+
+/* ---- signals ---- */
+
+static void stop(struct ingressd *s)
+{
+    struct tick tick = loop_tick(s->loop);
+
+    if (s->stopping) {
+        loop_stop(s->loop);
+        return;
+    }
+    s->stopping = true;
+    s->stop_at = tick.now + INGRESSD_STOP_US;
+    onair_stop(s->onair, tick);
+    if (s->ftl != NULL)
+        ftl_door_stop(s->ftl, tick);
+}
+
+static void on_interrupt(void *owner)
+{
+    stop(owner);
+}
+
+static void on_terminate(void *owner)
+{
+    struct ingressd *s = owner;
+
+    if (s->draining) {
+        stop(s);
+        return;
+    }
+    s->draining = true;
+    if (s->ftl != NULL)
+        ftl_door_shut(s->ftl);
+}
+
+/* ---- pages ---- */
+
+static int health_page(void *owner, const struct http_msg *m, struct str *body)
+{
+    struct ingressd *s = owner;
+    bool available = buslink_up(s->bus) && !s->draining && !s->stopping;
+
+    if (strcmp(m->path, "/availability") == 0) {
+        str_add(body, available ? "Available" : "Unavailable");
+        return available ? 200 : 503;
+    }
+    if (strcmp(m->path, "/") != 0)
+        return 404;
+    str_add(body, buslink_up(s->bus) ? "Healthy" : "Unhealthy");
+    return buslink_up(s->bus) ? 200 : 503;
+}
+
+static void put(struct str *out, const char *name, const char *type, const char *labels, uint64_t v)
+{
+    if (type != NULL)
+        str_printf(out, "# TYPE %s %s\n", name, type);
+    str_printf(out, "%s%s %llu\n", name, labels, (unsigned long long)v);
+}
+
+static void put_media(struct str *out, const struct ftl_media_stats *m)
+{
+    put(out, "sluice_ingest_packets_total", "counter", "{protocol=\"ftl\"}", m->packets);
+    put(out, "sluice_ingest_bytes_total", "counter", "{protocol=\"ftl\"}", m->bytes);
+    put(out, "sluice_ingest_lost_total", "counter", "{protocol=\"ftl\"}", m->lost);
+    put(out, "sluice_ingest_recovered_total", "counter", "{protocol=\"ftl\"}", m->recovered);
+    put(out, "sluice_ingest_nacks_total", "counter", "{protocol=\"ftl\"}", m->asked);
+    put(out, "sluice_ingest_dropped_total", "counter", "{protocol=\"ftl\",reason=\"flood\"}",
+        m->flood);
+    put(out, "sluice_ingest_dropped_total", NULL, "{protocol=\"ftl\",reason=\"foreign\"}",
+        m->foreign);
+    put(out, "sluice_ingest_dropped_total", NULL, "{protocol=\"ftl\",reason=\"duplicate\"}",
+        m->duplicates);
+    put(out, "sluice_ingest_dropped_total", NULL, "{protocol=\"ftl\",reason=\"late\"}", m->late);
+}
+
+static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
+{
+    struct ingressd *s = owner;
+    struct ftl_door_counts f = {0};
+    struct onair_counts c;
+
+    if (strcmp(m->path, "/metrics") != 0)
+        return 404;
+    onair_get_counts(s->onair, &c);
+    if (s->ftl != NULL)
+        ftl_door_get_counts(s->ftl, &f);
+    put(body, "livekit_ingress_available", "gauge", "", buslink_up(s->bus) && !s->draining);
+    put(body, "livekit_ingress_requests", "gauge", "{type=\"rtmp\",transcoding=\"false\"}",
+        c.by_protocol[MEDIA_RTMP]);
+    put(body, "livekit_ingress_requests", NULL, "{type=\"ftl\",transcoding=\"false\"}",
+        c.by_protocol[MEDIA_FTL]);
+    put(body, "sluice_ingest_streams", "gauge", "", c.jobs);
+    put(body, "sluice_ingest_publishing", "gauge", "", c.publishing);
+    put(body, "sluice_ingest_refused_total", "counter", "", c.refused + f.bad_key);
+    put(body, "sluice_ingest_takeovers_total", "counter", "", c.takeovers);
+    put(body, "sluice_ingest_rejoins_total", "counter", "", c.rejoins);
+    put(body, "sluice_ftl_connections", "gauge", "", f.connections);
+    put(body, "sluice_ftl_turned_away_total", "counter", "", f.turned_away);
+    put(body, "sluice_ftl_stray_datagrams_total", "counter", "", f.nobodys);
+    put_media(body, &f.media);
+    return 200;
+}
+
+/* ---- start and stop ---- */
+
+static int port_refused(struct ingressd *s, int err, uint32_t port, const char *flag)
+{
+    char holder[96] = "";
+
+    if (err == -EADDRINUSE) {
+        net_port_owner((uint16_t)port, false, holder, sizeof holder);
+        if (holder[0] == '\0')
+            net_port_owner((uint16_t)port, true, holder, sizeof holder);
+        return refuse(s, err, "port %u is in use%s%s; stop that, or choose another with %s", port,
+                      holder[0] != '\0' ? " by " : "", holder, flag);
+    }
+    if (err == -EACCES)
+        return refuse(s, err, "port %u is not allowed; choose one above 1023 with %s", port, flag);
+    return refuse(s, err, "cannot open port %u: %s; choose another with %s", port, err_text(err),
+                  flag);
+}
+
+/* The addresses to listen on. */
+static int addresses(struct ingressd *s, uint32_t port, struct addr out[2])
+{
+    static const uint8_t any[16];
+
+    out[0] = out[1] = (struct addr){0};
+    if (s->conf->address[0] == '\0') {
+        addr_set_ip4(&out[0], any, (uint16_t)port);
+        addr_set_ip6(&out[1], any, (uint16_t)port);
+        return 0;
+    }
+    bool local = strcmp(s->conf->address, "localhost") == 0;
+    if (!addr_parse_ip(&out[0], bytes_str(local ? "127.0.0.1" : s->conf->address), (uint16_t)port))
+        return refuse(s, E_INVAL, "--address: '%.60s' is no IP address", s->conf->address);
+    return 0;
+}
+
+static int open_page(struct ingressd *s, uint32_t port, door_local_fn *page, struct door **ret,
+                     uint16_t *real)
+{
+    struct door_cfg cfg = {.loop = s->loop,
+                           .local = page,
+                           .local_owner = s,
+                           .connections_max = HTTP_CONNECTIONS_MAX,
+                           .body_bytes_max = HTTP_BODY_MAX,
+                           .seed = s->seed};
+    static const uint8_t any[4];
+    struct addr at;
+
+    if (port == 0)
+        return 0;
+    addr_set_ip4(&at, any, (uint16_t)port);
+    int err = door_open(ret, &cfg);
+    return err ? err : door_listen(*ret, &at, real);
+}
+
+static int open_ftl(struct ingressd *s)
+{
+    struct ftl_door_cfg cfg = {.loop = s->loop, .onair = s->onair, .seed = s->seed};
+
+    if (s->conf->ftl_off)
+        return 0;
+    int err = addresses(s, s->conf->ftl_port, cfg.at);
+    if (err)
+        return err;
+    err = ftl_door_open(&s->ftl, &cfg, &s->ftl_port);
+    return err ? port_refused(s, err, s->conf->ftl_port, "--ftl-port") : 0;
+}
+
+static int open_pages(struct ingressd *s)
+{
+    int err = open_page(s, s->conf->health_port, health_page, &s->health, &s->health_port);
+
+    if (err)
+        return port_refused(s, err, s->conf->health_port, "--health-port");
+    err = open_page(s, s->conf->metrics_port, metrics_page, &s->metrics, &s->metrics_port);
+    return err ? port_refused(s, err, s->conf->metrics_port, "--prometheus-port") : 0;
+}
+
+static int start(struct ingressd *s, const char *bus)
+{
+    struct rlimit files;
+    int err = loop_open(&s->loop);
+
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* the old limit serves fewer */
+    }
+    loop_tell_log(s->loop);
+    err = crypt_random(&s->seed, sizeof s->seed);
+    if (!err)
+        err = buslink_open(&s->bus, s->loop, bus, on_bus_event, s);
+    struct onair_cfg cfg = {.loop = s->loop,
+                            .bus = s->bus,
+                            .refuse_second = s->conf->refuse_second,
+                            .url = s->conf->ws_url};
+    if (!err)
+        err = onair_open(&s->onair, &cfg, loop_tick(s->loop));
+    if (err)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    err = open_ftl(s);
+    if (!err)
+        err = open_pages(s);
+    if (err)
+        return err;
+    err = loop_signal(s->loop, SIGINT, on_interrupt, s);
+    if (!err)
+        err = loop_signal(s->loop, SIGTERM, on_terminate, s);
+    if (!err)
+        err = loop_signal(s->loop, SIGQUIT, on_terminate, s);
+    return err ? refuse(s, err, "cannot take signals: %s", err_text(err)) : 0;
+}
+
+static void tell_ready(const struct ingressd *s)
+{
+    int fd = (int)s->conf->ready_fd;
+    struct str line;
+
+    LOG_I("ready", "ftl=%u health=%u metrics=%u", s->ftl_port, s->health_port, s->metrics_port);
+    if (fd < 0)
+        return;
+    str_init(&line, 512);
+    str_printf(&line, "{\"ftl\":%u,\"health\":%u,\"metrics\":%u,\"pid\":%d}\n", s->ftl_port,
+               s->health_port, s->metrics_port, (int)getpid());
+    if (write(fd, line.p, line.len) < 0)
+        LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
+    if (fd > 2)
+        (void)close(fd); /* written */
+    str_fini(&line);
+}
+
+int ingressd_run(const struct ingress_conf *conf, const char *bus, char error[INGRESSD_ERROR_MAX])
+{
+    struct ingressd *s = mem_zero(sizeof *s);
+
+    error[0] = '\0';
+    if (s == NULL)
+        return E_NOMEM;
+    s->conf = conf;
+    s->error = error;
+    int err = start(s, bus);
+    if (err == 0) {
+        tell_ready(s);
+        loop_set_round(s->loop, round_of, s);
+        loop_run(s->loop);
+    }
+    door_free(s->health);
+    door_free(s->metrics);
+    ftl_door_free(s->ftl);
+    onair_free(s->onair);
+    buslink_free(s->bus);
+    loop_free(s->loop);
+    mem_free(s);
+    return err;
+}
