@@ -234,6 +234,8 @@ static void serve(const struct resource_ask *q)
         resource_answer(q, 404, "no such resource");
     else if (layer && resource_method(q, "POST"))
         choose(q, st);
+    else if (layer && resource_method(q, "DELETE"))
+        choose(q, st); /* none: auto */
     else if (layer && resource_method(q, "GET"))
         tell(q, st);
     else if (layer && !resource_method(q, "OPTIONS"))

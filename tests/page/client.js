@@ -1,6 +1,7 @@
 /* What runs in the browsers of the tests: window.T, whose methods take and give plain JSON. */
 import * as lk from 'livekit-client';
 import { bits, BLOCKS, colourOf, readMarker, tone } from '../lib/marker.mjs';
+import { broadcast } from './broadcast.js';
 
 const rooms = new Map();
 let audio;
@@ -364,5 +365,6 @@ const T = {
         for (const name of [...rooms.keys()]) await T.leave(name);
     },
 };
+Object.assign(T, broadcast({ ctx, canvasTrack, watchFreeze, lookVideo, lookAudio, audible }));
 window.T = T;
 lk.setLogLevel('warn');

@@ -1,0 +1,185 @@
+/* WHIP in, WHEP and Lightspeed's socket out: by libraries that nobody here wrote, picture and sound judged
+ * by the sender's marker and tone. */
+import { assert, hears, newRoom, pageA, pageB, Person, sees, server, sleep, test, token, until } from '../lib/kit.mjs';
+import { tone } from '../lib/marker.mjs';
+import { ORIGINAL } from '../lib/server.mjs';
+
+const skip = ORIGINAL && 'the original has neither WHEP nor this WHIP';
+
+test('whip: what cannot be is refused in the words of HTTP', { skip }, async () => {
+    const { http } = await server();
+    const sdp = { 'content-type': 'application/sdp' };
+    const good = await publish('refused');
+    const offer = (audio, video) =>
+        ['v=0', 'o=- 1 1 IN IP4 0.0.0.0', 's=-', 't=0 0', 'a=ice-ufrag:abcd', 'a=ice-pwd:abcdefghijklmnopqrstuvwx', 'a=setup:actpass',
+            `a=fingerprint:sha-256 ${Array(32).fill('AB').join(':')}`,
+            ...Array.from({ length: audio }, (_, i) => [`m=audio 9 UDP/TLS/RTP/SAVPF 111`, `a=mid:a${i}`, 'a=sendonly', 'a=rtcp-mux', 'a=rtpmap:111 opus/48000/2']).flat(),
+            ...Array.from({ length: video }, (_, i) => [`m=video 9 UDP/TLS/RTP/SAVPF 96`, `a=mid:v${i}`, 'a=sendonly', 'a=rtcp-mux', 'a=rtpmap:96 VP8/90000']).flat(), ''].join('\r\n');
+    const post = async (path, headers, body) => (await fetch(http + path, { method: 'POST', headers, body })).status;
+    const auth = { ...sdp, authorization: `Bearer ${good}` };
+    assert.equal(await post('/whip', sdp, offer(1, 1)), 401);
+    assert.equal(await post('/whip/no-such-key', sdp, offer(1, 1)), 401);
+    assert.equal(await post('/live', { ...sdp, authorization: 'Bearer no-such-key' }, offer(1, 1)), 401);
+    assert.equal(await post('/whip', { ...sdp, authorization: `Bearer ${good}x` }, offer(1, 1)), 401);
+    assert.equal(await post('/whip', { ...sdp, authorization: `Bearer ${await publish('refused', { canPublish: false })}` }, offer(1, 1)), 403);
+    assert.equal(await post('/whip', { ...auth, 'content-type': 'text/plain' }, offer(1, 1)), 415);
+    assert.equal(await post('/whip', auth, 'garbage'), 400);
+    assert.equal(await post('/whip', auth, ''), 400);
+    assert.equal(await post('/whip', auth, `${offer(1, 1)}${'a=x\r\n'.repeat(20000)}`), 413);
+    assert.equal(await post('/whip', auth, offer(0, 0)), 406);
+    assert.equal(await post('/whip', auth, offer(2, 1)), 406);
+    assert.equal(await post('/whip', auth, offer(1, 1).replace('VP8', 'H261')), 406);
+    assert.equal(await post('/whip', auth, offer(1, 1).replace('sha-256', 'md5')), 400);
+    assert.equal(await post('/whip/v1', { 'content-type': 'application/sdp' }, offer(1, 1)), 401);
+    assert.equal(await post('/whep/refused', sdp, offer(1, 1)), 406, 'a viewer that receives nothing');
+    for (const path of ['/whip/WH_nothing', '/whip/key/WH_nothing', '/whep/refused/WH_nothing'])
+        for (const method of ['PATCH', 'DELETE']) assert.equal((await fetch(http + path, { method })).status, 404, `${method} ${path}`);
+
+    const options = await fetch(`${http}/whip`, { method: 'OPTIONS' });
+    assert.equal(options.status, 204);
+    assert.equal(options.headers.get('accept-post'), 'application/sdp');
+    assert.equal(options.headers.get('access-control-allow-origin'), '*');
+
+    const made = await fetch(`${http}/whip`, { method: 'POST', headers: auth, body: offer(1, 1) });
+    assert.equal(made.status, 201);
+    assert.match(await made.text(), /m=audio[^]*a=recvonly[^]*m=video[^]*a=recvonly/);
+    const resource = new URL(made.headers.get('location'), `${http}/whip`);
+    const patch = async (headers, body) => {
+        const r = await fetch(resource, { method: 'PATCH', headers: { 'content-type': 'application/trickle-ice-sdpfrag', ...headers }, body });
+        return r.status;
+    };
+    const frag = (ufrag) => `a=ice-ufrag:${ufrag}\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\nm=audio 9 RTP/AVP 0\r\na=mid:a0\r\na=candidate:1 1 udp 1 192.0.2.9 9 typ host\r\n`;
+    const etag = made.headers.get('etag');
+    assert.equal(await patch({ 'if-match': etag }, frag('abcd')), 204);
+    assert.equal(await patch({}, frag('abcd')), 204);
+    assert.equal(await patch({}, frag('efgh')), 428);
+    assert.equal(await patch({ 'if-match': '"other"' }, frag('abcd')), 412);
+    assert.equal(await patch({ 'if-match': etag }, 'garbage'), 400);
+    assert.equal(await patch({ 'if-match': '*' }, 'a=end-of-candidates\r\n'), 422);
+    assert.equal(await patch({ 'if-match': etag, 'content-type': 'text/plain' }, frag('abcd')), 415);
+    assert.equal(await patch({ 'if-match': '*' }, frag('efgh')), 200);
+    assert.equal(await patch({ 'if-match': etag }, frag('efgh')), 412, 'the tag is that of the session before');
+    assert.equal((await fetch(resource, { method: 'DELETE' })).status, 200);
+    assert.equal(await patch({ 'if-match': '*' }, frag('abcd')), 404);
+});
+
+/* The picture of `id` moves; with `heard`, its tone, too. */
+async function shows(page, name, id, heard = true, ms = 12000) {
+    let first;
+    return until(`${name} shows ${id}`, async () => {
+        const s = await page.call('seen', name);
+        if (s.seen?.id !== id || (heard && Math.abs(s.hz - tone(id)) > 15)) return false;
+        first ??= s.seen.count;
+        return first !== s.seen.count && s;
+    }, ms);
+}
+
+const publish = (room, o) => token(o?.identity ?? 'ann', room, { canSubscribe: false, ...o });
+
+test('whip -> whep and livekit-client, trickle and restart', { skip }, async () => {
+    const [a, b, { http }] = [await pageA(), await pageB(), await server()];
+    const room = newRoom('whip');
+    const ben = new Person(b, 'ben', 2);
+    try {
+        const w = await a.call('whip', 'pub', `${http}/whip`, await publish(room), 21);
+        assert.match(w.resource, /\/whip\/WH_[-\w]{20,}$/);
+        assert.match(w.etag, /^"[^"]+"$/);
+        const v = await b.call('whep', 'view', `${http}/whep/${room}`);
+        assert.match(v.layer, /\/layer$/);
+        await ben.join(room);
+        await Promise.all([shows(b, 'view', 21), sees(ben, { identity: 'ann', id: 21 }), hears(ben, { identity: 'ann', id: 21 })]);
+        for (const [page, name] of [[a, 'pub'], [b, 'view']]) {
+            const r = await page.call('restart', name);
+            assert.ok(r.changed && r.candidates > 0);
+            await until('connected again', async () => (await page.call('seen', name)).state === 'connected');
+            await shows(b, 'view', 21);
+        }
+        const info = await (await fetch(v.resource)).json();
+        assert.equal(info.live, true);
+        assert.equal(info.viewers, 2);
+        assert.equal((await fetch(v.resource, { method: 'DELETE' })).status, 200);
+        assert.equal((await fetch(v.resource, { method: 'DELETE' })).status, 404);
+        await a.call('closeStream', 'pub'); /* DELETE */
+        await until('ann has left', async () => (await ben.call('state')).others.length === 0);
+    } finally {
+        await a.call('closeStream', 'pub', true);
+        await b.call('closeStream', 'view', true);
+        await ben.leave();
+    }
+});
+
+test('a whep viewer who came first sees whoever publishes, one after another', { skip }, async () => {
+    const [a, b, { http }] = [await pageA(), await pageB(), await server()];
+    const room = newRoom('early');
+    try {
+        await b.call('whep', 'view', `${http}/whep/${room}`);
+        await until('connected', async () => (await b.call('seen', 'view')).state === 'connected');
+        await a.call('whip', 'pub', `${http}/whip`, await publish(room), 22);
+        await shows(b, 'view', 22);
+        await a.call('closeStream', 'pub');
+        await a.call('whip', 'pub', `${http}/w`, await publish(room), 23, { codec: 'H264' });
+        await shows(b, 'view', 23);
+    } finally {
+        await a.call('closeStream', 'pub', true);
+        await b.call('closeStream', 'view', true);
+    }
+});
+
+test('whip: simulcast by rids that the publisher chose; whep chooses a layer', { skip }, async () => {
+    const [a, b, { http }] = [await pageA(), await pageB(), await server()];
+    const room = newRoom('layers');
+    const encodings = [{ rid: '0', maxBitrate: 900000 }, { rid: '1', scaleResolutionDownBy: 2, maxBitrate: 400000 }, { rid: '2', scaleResolutionDownBy: 4, maxBitrate: 150000 }];
+    try {
+        const w = await a.call('whip', 'pub', `${http}/whip`, await publish(room), 24, { encodings, codec: 'VP8' });
+        assert.match(w.answer, /a=simulcast:recv 0;1;2/);
+        const v = await b.call('whep', 'view', `${http}/whep/${room}`);
+        await shows(b, 'view', 24);
+        const width = (n) => until(`a picture ${n} wide`, async () => (await b.call('seen', 'view')).w === n, 15000);
+        await width(640);
+        await b.call('whepLayer', 'view', 'low');
+        await width(160);
+        await b.call('whepLayer', 'view', '1');
+        await width(320);
+        const info = await (await fetch(v.resource)).json();
+        assert.deepEqual(info.layers.map((l) => l.rid), ['0', '1', '2']);
+        assert.equal(info.layer, 'medium');
+        assert.equal((await fetch(v.layer, { method: 'POST', body: '{"encodingId":"huge"}' })).status, 404);
+        assert.equal((await fetch(v.layer, { method: 'DELETE' })).status, 200);
+        await width(640);
+        await shows(b, 'view', 24);
+    } finally {
+        await a.call('closeStream', 'pub', true);
+        await b.call('closeStream', 'view', true);
+    }
+});
+
+test("lightspeed's page: info, one offer, picture before or after the publisher, the socket lost", { skip }, async () => {
+    const [a, b, { http, ws }] = [await pageA(), await pageB(), await server()];
+    try {
+        await b.call('lightspeed', 'page', `${ws}/websocket`);
+        await until('the offer is answered', async () => (await b.call('seen', 'page')).state === 'connected');
+        await b.call('lightspeed', 'other', `${ws}/websocket?port=65535`);
+        const first = await b.call('seen', 'page');
+        assert.deepEqual(first.events.slice(0, 2), ['info 1', 'offer']);
+        const sdp = first.offers[0];
+        assert.match(sdp, /m=video[^]*a=mid:0[^]*m=audio[^]*a=mid:1/);
+        assert.match(sdp, /a=end-of-candidates/);
+        assert.equal(new Set(sdp.match(/a=msid:(\S+)/g)).size, 1, 'one MediaStream');
+        await until('both are counted', async () => (await b.call('seen', 'page')).events.includes('info 2'));
+        await a.call('whip', 'pub', `${http}/whip`, await publish('live'), 25, { codec: 'H264' });
+        await Promise.all([shows(b, 'page', 25), shows(b, 'other', 25)]);
+        await b.call('closeStream', 'other');
+        await until('one is left', async () => (await b.call('seen', 'page')).events.at(-1) === 'info 1');
+        assert.equal((await b.call('seen', 'page')).offers.length, 1);
+
+        /* The media goes on while the socket is away, and after the ICE restart that it comes back with. */
+        await b.call('lightspeedDrop', 'page');
+        await until('it came back', async () => (await b.call('seen', 'page')).offers.length === 3);
+        await shows(b, 'page', 25);
+        assert.ok((await b.call('seen', 'page')).gap < 1500, 'no long freeze');
+        await assert.rejects(b.call('lightspeed', 'lost', `${ws}/websocket?port=4711`), /refused/);
+    } finally {
+        for (const name of ['page', 'other', 'lost']) await b.call('closeStream', name, true);
+        await a.call('closeStream', 'pub', true);
+    }
+});
