@@ -309,8 +309,10 @@ static void report_arrivals(struct shard *s, struct link *l)
     uint8_t buf[TWCC_MESSAGE_MAX + 16];
     uint32_t media = 0;
 
-    for (struct track *t = l->tracks; t != NULL && media == 0; t = t->link_next)
-        media = t->video ? t->rx[0].ssrc : 0;
+    /* It must be one that the sender knows as its own: senders ignore the report otherwise. */
+    for (struct track *t = l->tracks; t != NULL; t = t->link_next)
+        for (uint8_t i = 0; t->video && i < t->layer_n && media == 0; i++)
+            media = t->rx[i].ssrc;
     for (;;) {
         struct wr w = wr_of(buf, sizeof buf);
         rtcp_write_rr(&w, l->rtcp_ssrc, NULL, 0);

@@ -339,9 +339,22 @@ static int rid_place(const char *rid)
 static bool rids_are_named(const struct sdp_media *offer)
 {
     for (uint32_t i = 0; i < offer->rid_n; i++)
-        if (offer->rid[i].send && (rid_place(offer->rid[i].id) < 0 || offer->rid[i].id[0] <= '9'))
+        if (offer->rid[i].send && rid_place(offer->rid[i].id) < 0)
             return false;
     return true;
+}
+
+/* The data plane counts layers from the lowest, without gaps. */
+static void rank_layers(struct mline_media *media)
+{
+    for (uint32_t i = 1; i < media->layer_n; i++)
+        for (uint32_t j = i; j > 0 && media->layer[j].spatial < media->layer[j - 1].spatial; j--) {
+            struct cmd_layer t = media->layer[j];
+            media->layer[j] = media->layer[j - 1];
+            media->layer[j - 1] = t;
+        }
+    for (uint32_t i = 0; i < media->layer_n; i++)
+        media->layer[i].spatial = (uint8_t)i;
 }
 
 static void layers_by_rid(const struct sdp_media *offer, bool broad, struct mline_media *media)
@@ -362,9 +375,10 @@ static void layers_by_rid(const struct sdp_media *offer, bool broad, struct mlin
         uint32_t at = place >= 0 ? (uint32_t)place : media->layer_n;
         if (listed)
             at = n - 1 - u32_min(rid->simulcast ? rid->simulcast_pos : media->layer_n, n - 1);
-        l->spatial = (uint8_t)u32_min(at, n - 1);
+        l->spatial = (uint8_t)at;
         media->layer_n++;
     }
+    rank_layers(media);
 }
 
 static uint32_t group_partner(const struct sdp_media *m, const char *semantics, uint32_t ssrc)

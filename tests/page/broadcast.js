@@ -146,6 +146,9 @@ export function broadcast({ ctx, canvasTrack, watchFreeze, lookVideo, lookAudio,
         },
         lightspeedDrop: (name) => get(name).ws.close(),
 
+        async stats(name) {
+            return [...(await get(name).pc.getStats()).values()].filter((x) => x.type === 'outbound-rtp' || x.availableOutgoingBitrate || x.type === 'remote-inbound-rtp').map((x) => `${x.rid} ${x.active} ${x.frameWidth} ${x.framesEncoded} ${x.packetsSent} ${x.targetBitrate} ${x.qualityLimitationReason} pli${x.pliCount} nack${x.nackCount} avail${x.availableOutgoingBitrate} lost${x.packetsLost} ${x.fractionLost} rtt${x.roundTripTime}`);
+        },
         seen(name) {
             const s = get(name);
             const v = s.media.video;
