@@ -2,8 +2,10 @@
 
 #include "base/cursor.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "sfu/sub.h" /* sub_sig_of */
 #include "wire/codec.h"
+#include "wire/dd.h"
 #include "wire/vpx.h"
 
 void rx_init(struct rx *rx, struct track *track, uint8_t layer, uint32_t clock_hz)
@@ -13,12 +15,25 @@ void rx_init(struct rx *rx, struct track *track, uint8_t layer, uint32_t clock_h
     report_rx_init(&rx->report, clock_hz);
 }
 
+/* What the templates of the last key frame were, and which packet brought them. */
+struct rx_dd {
+    struct dd_structure st;
+    uint64_t seq;
+};
+
+void rx_fini(struct rx *rx)
+{
+    mem_free(rx->dd);
+    rx->dd = NULL;
+}
+
 void rx_restart(struct rx *rx, uint32_t ssrc)
 {
     rx->ssrc = ssrc;
     rx->odd = false;
     if (!rx->started)
         return;
+    rx_fini(rx);         /* it describes the old stream */
     rx->started = false; /* extend() goes on in a later cycle: nothing of before can be meant */
     memset(rx->window, 0, sizeof rx->window);
     nack_init(&rx->nack);
@@ -93,7 +108,30 @@ static int extend(struct rx *rx, uint16_t seq, uint64_t *ret)
     return 0;
 }
 
-static void inspect(struct pkt *p, enum codec codec)
+/* Only the first packet of an AV1 frame says in its payload what layer it is of; the descriptor
+ * says it in each (RTP Payload Format For AV1 s4.1). */
+static void inspect_dd(struct rx *rx, struct pkt *p)
+{
+    struct bytes ext = rtp_ext(&p->rtp, p->data, RTP_EXT_DEPENDENCY_DESCRIPTOR);
+    struct dd_structure st;
+    struct dd_frame f;
+
+    if (ext.len == 0 || (rx->dd == NULL && (rx->dd = mem_zero(sizeof *rx->dd)) == NULL))
+        return;                        /* no memory: as if it had none */
+    bool newer = p->seq > rx->dd->seq; /* what comes late must not undo a newer key frame's */
+    if (!newer)
+        st = rx->dd->st;
+    if (dd_parse(&f, newer ? &rx->dd->st : &st, ext) != 0)
+        return;
+    if (newer && f.has_structure)
+        rx->dd->seq = p->seq;
+    p->sid = f.sid;
+    p->tid = f.tid;
+    p->flags &= (uint8_t) ~(PKT_FRAME_START | PKT_FRAME_END);
+    p->flags |= (uint8_t)((f.first ? PKT_FRAME_START : 0) | (f.last ? PKT_FRAME_END : 0));
+}
+
+static void inspect(struct rx *rx, struct pkt *p, enum codec codec)
 {
     struct codec_info info = {0};
     struct vp8_desc d;
@@ -116,6 +154,8 @@ static void inspect(struct pkt *p, enum codec codec)
     p->tid = info.tid;
     if (codec == CODEC_VP8 && vp8_parse(&d, pkt_payload(p)) == 0)
         p->keyidx = d.keyidx;
+    if (codec == CODEC_AV1)
+        inspect_dd(rx, p);
 }
 
 /* RFC 4588 s4: the payload begins with the original number.  Nothing is moved. */
@@ -150,7 +190,7 @@ int rx_accept(struct rx *rx, struct pkt *p, const struct cmd_codec *codec)
         (void)report_rx_seen(&rx->report, p->rtp.seq, p->rtp.ts, p->at);
     p->ext_sig = sub_sig_of(&p->rtp, p->data);
     p->layer = rx->layer;
-    inspect(p, (enum codec)codec->codec);
+    inspect(rx, p, (enum codec)codec->codec);
     return 0;
 }
 

@@ -28,9 +28,13 @@ struct rx {
     uint64_t window[RX_WINDOW / 64];
     struct nack nack;
     struct report_rx report;
+    struct rx_dd *dd; /* AV1 with dependency descriptors; NULL until the first comes */
 };
 
+struct rx_dd;
+
 void rx_init(struct rx *rx, struct track *track, uint8_t layer, uint32_t clock_hz);
+void rx_fini(struct rx *rx);
 /* The stream goes on under another ssrc: its numbers continue after ours. */
 void rx_restart(struct rx *rx, uint32_t ssrc);
 

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/test.h"
+#include "wire/dd.h"
 #include "wire/codec.h"
 
 static const struct cmd_codec opus = {
@@ -102,4 +103,49 @@ TEST(a_sender_that_starts_anew_is_followed_after_two_packets)
     before = p.seq;
     EXPECT_EQ(feed(&rx, &p, 13, 1), 0);
     EXPECT(p.seq > before + RX_WINDOW);
+}
+
+/* One AV1 packet with this descriptor; what was made of it stands in *p. */
+static void feed_dd(struct rx *rx, struct pkt *p, uint16_t seq, struct bytes dd)
+{
+    static const struct cmd_codec av1 = {.pt = 35, .codec = CODEC_AV1, .clock_hz = 90000};
+    static const struct rtp_ext_ids ids = {.id = {[RTP_EXT_DEPENDENCY_DESCRIPTOR] = 1}};
+    struct rtp_header h = {.seq = seq, .pt = 35, .ssrc = 5};
+    struct rtp_ext_val ext = {.id = 1, .len = (uint8_t)dd.len, .data = dd.p};
+    static const uint8_t middle[] = {0x80 | 0x40, 1, 2, 3}; /* of an OBU: says nothing itself */
+
+    memset(p, 0, sizeof *p);
+    size_t n = rtp_write_header(p->data, sizeof p->data, &h, &ext, 1);
+    memcpy(p->data + n, middle, sizeof middle);
+    p->len = (uint16_t)(n + sizeof middle);
+    EXPECT_EQ(rtp_parse(&p->rtp, bytes_of(p->data, p->len), &ids), 0);
+    EXPECT_EQ(rx_accept(rx, p, &av1), 0);
+}
+
+TEST(an_av1_packet_is_of_the_layer_that_its_descriptor_names)
+{
+    /* Two temporal layers (the structure of dd_test's L1T2): key frame; upper layer; base layer. */
+    struct bytes key = test_hex("85010080a11eb85141010c05fc02cc");
+    static struct pkt p;
+    struct dd_structure st = {0};
+    struct dd_frame f;
+    struct rx rx;
+
+    EXPECT_EQ(dd_parse(&f, &st, key), 0);
+    uint8_t upper = 0;
+    while (upper < st.template_n && st.tmpl[upper].tid == 0)
+        upper++;
+    EXPECT(upper < st.template_n);
+    uint8_t delta[3] = {(uint8_t)(0x40 | ((upper + st.id_offset) & 63)), 1, 1};
+    rx_init(&rx, NULL, 0, 90000);
+    rx.ssrc = 5;
+    feed_dd(&rx, &p, 10, bytes_of(delta, 3)); /* before any key frame: unknown */
+    EXPECT_EQ(p.tid, 0);
+    feed_dd(&rx, &p, 11, key);
+    EXPECT_EQ(p.tid, 0);
+    EXPECT(p.flags & PKT_FRAME_START);
+    feed_dd(&rx, &p, 12, bytes_of(delta, 3));
+    EXPECT_EQ(p.tid, 1);
+    EXPECT_EQ(p.flags & (PKT_FRAME_START | PKT_FRAME_END), PKT_FRAME_END);
+    rx_fini(&rx);
 }

@@ -58,8 +58,10 @@ void track_free(struct track *t, struct pkt_slab *slab)
         return;
     assert(t->fwd_n == 0);
     batch_drop(t, slab);
-    for (uint8_t i = 0; i < t->layer_n; i++)
+    for (uint8_t i = 0; i < t->layer_n; i++) {
         replay_fini(&t->replay[i], slab);
+        rx_fini(&t->rx[i]);
+    }
     mem_free(t->fwd);
     mem_free(t);
 }

@@ -240,6 +240,7 @@ const T = {
             source: o.source ?? lk.Track.Source.Camera,
             simulcast: o.simulcast ?? true,
             videoCodec: o.codec ?? 'vp8',
+            ...(o.svc && { scalabilityMode: o.svc }),
             backupCodec: false,
             ...(o.publish ?? {}),
         });

@@ -104,6 +104,31 @@ test('simulcast: the subscriber gets the full size, and the small one when it as
     });
 });
 
+for (const codec of ['vp9', 'av1'])
+    for (const single of MODES)
+        test(`layers inside one ${codec} stream: the small one when it is asked for, then the full one, ${label(single)}`, async () => {
+            const a = new Person(await pageA(), 'ann', 9);
+            const b = new Person(await pageB(), 'ben', 10);
+            const room = newRoom(`svc-${codec}-${single}`);
+            const ask = (sid, quality) => b.page.eval(({ sid, quality }) => {
+                for (const p of window.T.get('ben').room.remoteParticipants.values())
+                    p.trackPublications.forEach((t) => t.trackSid === sid && t.setVideoQuality(quality));
+            }, { sid, quality });
+            await gathering([a, b], async () => {
+                await b.join(room, { single });
+                await a.join(room, { single });
+                await a.video({ codec, w: 640, h: 360, fps: 10, svc: 'L2T1' });
+                const e = await sees(b, a);
+                await until('640 wide', async () => (await b.look())[0]?.w === 640, 10000);
+                await ask(e.sid, 0);
+                await until('320 wide', async () => (await b.look())[0]?.w === 320, 10000);
+                await sees(b, a);
+                await ask(e.sid, 2);
+                await until('640 wide again', async () => (await b.look())[0]?.w === 640, 10000);
+                await sees(b, a);
+            });
+        });
+
 for (const single of MODES)
     test(`chromium <-> firefox (VP8), ${label(single)}`, { skip: inside() ? false : 'Firefox needs an address other than loopback' }, async () => {
         const a = new Person(await pageA(), 'ann', 11);
