@@ -144,4 +144,15 @@ static inline void store_u32(uint8_t *p, uint32_t v)
     store_u16(p + 2, (uint16_t)v);
 }
 
+static inline uint64_t load_u64(const uint8_t *p)
+{
+    return (uint64_t)load_u32(p) << 32 | load_u32(p + 4);
+}
+
+static inline void store_u64(uint8_t *p, uint64_t v)
+{
+    store_u32(p, (uint32_t)(v >> 32));
+    store_u32(p + 4, (uint32_t)v);
+}
+
 #endif

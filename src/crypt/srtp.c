@@ -167,16 +167,12 @@ void srtp_tx_fini(struct srtp_tx *tx)
 }
 
 /* RFC 7714 s8.1 and s9.1: 0 || SSRC || 48-bit index, ^ salt.  An SRTCP index is the low 31
- * bits of those 48. */
+ * bits of those 48.  In two words, because the cipher reads it right after. */
 static inline void gcm_iv(uint8_t iv[SEAL_IV_BYTES], const uint8_t *salt, uint32_t ssrc,
                           uint64_t index)
 {
-    store_u16(iv, 0);
-    store_u32(iv + 2, ssrc);
-    store_u16(iv + 6, (uint16_t)(index >> 32));
-    store_u32(iv + 8, (uint32_t)index);
-    for (int i = 0; i < SEAL_IV_BYTES; i++)
-        iv[i] ^= salt[i];
+    store_u64(iv, load_u64(salt) ^ ((uint64_t)ssrc << 16 | (index >> 32 & 0xffff)));
+    store_u32(iv + 8, load_u32(salt + 8) ^ (uint32_t)index);
 }
 
 /* RFC 3711 s4.1.1: (salt << 16) ^ (SSRC << 64) ^ (index << 16). */

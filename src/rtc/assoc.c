@@ -232,16 +232,17 @@ static void advance(us_t now)
     usrsctp_handle_timers((uint32_t)us_min(ms, UINT32_MAX));
 }
 
-void assoc_pool_tick(us_t now)
-{
-    advance(now);
-}
-
 us_t assoc_pool_deadline(void)
 {
     if (pool.live_n == 0 && pool.ticked_at >= pool.linger_until)
         return US_NEVER;
     return pool.ticked_at + (pool.ticked_at < pool.busy_until ? ASSOC_TICK_US : ASSOC_IDLE_TICK_US);
+}
+
+void assoc_pool_tick(us_t now)
+{
+    if (now >= assoc_pool_deadline()) /* the library walks the timers of everybody each time */
+        advance(now);
 }
 
 struct assoc *assoc_pool_pending(void)

@@ -230,6 +230,8 @@ static inline uint32_t emit(struct sub *s, struct pkt *p, const struct sub_emit 
  * pointer that the step before it has brought (forwarder, link, peer, key). */
 static inline void fetch_ahead(const struct fwd *f, uint32_t left)
 {
+    if (left > 8)
+        __builtin_prefetch(&f[8], 1);
     if (left > 3) {
         __builtin_prefetch(f[3].link, 1);
         sub_prefetch(f[3].sub);

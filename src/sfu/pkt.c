@@ -2,18 +2,20 @@
 
 #include "base/mem.h"
 
-/* A step is one block: its head in the place of the first slot, then the slots.  Each has
- * its own list of free slots, so an idle one can be given back without a search. */
+/* A step is one block: its head in the place of the first two slots, then the slots.  Each has
+ * its own stack of free slots, so an idle one can be given back without a search; it is no list
+ * through the slots, because taking one must not wait for memory that nobody looked at lately. */
 struct pkt_step {
-    struct pkt *free;
     uint8_t *slots; /* first slot, on a cache line's edge whatever the heap gave */
     uint32_t used_n;
     uint32_t fresh_n; /* slots never handed out yet: their pages stay untouched */
     uint32_t at;      /* index in the slab */
+    uint32_t free_n;
+    uint16_t free[PKT_STEP_SLOTS]; /* indexes of slots */
 };
 
-static_assert(sizeof(struct pkt_step) + PKT_HEAD_BYTES <= PKT_SLOT_BYTES,
-              "the head fits in a slot");
+static_assert(sizeof(struct pkt_step) + PKT_HEAD_BYTES <= 2 * PKT_SLOT_BYTES,
+              "the head fits in two slots");
 
 void pkt_slab_init(struct pkt_slab *slab, uint32_t slots_max)
 {
@@ -33,7 +35,7 @@ void pkt_slab_fini(struct pkt_slab *slab)
 
 static bool step_full(const struct pkt_step *s)
 {
-    return s->free == NULL && s->fresh_n == 0;
+    return s->free_n == 0 && s->fresh_n == 0;
 }
 
 static bool slab_grow(struct pkt_slab *slab)
@@ -56,6 +58,11 @@ static bool slab_grow(struct pkt_slab *slab)
     return true;
 }
 
+static struct pkt *slot_at(const struct pkt_step *s, uint32_t i)
+{
+    return (struct pkt *)(void *)(s->slots + (size_t)i * PKT_SLOT_BYTES);
+}
+
 struct pkt *pkt_take(struct pkt_slab *slab)
 {
     while (slab->hint < slab->step_n && step_full(slab->step[slab->hint]))
@@ -64,16 +71,15 @@ struct pkt *pkt_take(struct pkt_slab *slab)
         return NULL;
 
     struct pkt_step *s = slab->step[slab->hint];
-    struct pkt *p = s->free;
-    if (p != NULL) {
-        s->free = p->next;
+    struct pkt *p;
+    if (s->free_n > 0) {
+        p = slot_at(s, s->free[--s->free_n]);
     } else {
-        s->fresh_n--;
-        p = (struct pkt *)(void *)(s->slots + (size_t)s->fresh_n * PKT_SLOT_BYTES);
+        p = slot_at(s, --s->fresh_n);
+        p->step = s;
     }
     s->used_n++;
     slab->used_n++;
-    p->step = s;
     p->refs = 1;
     p->len = 0;
     p->seq = 0;
@@ -89,8 +95,7 @@ void pkt_drop(struct pkt_slab *slab, struct pkt *p)
     if (--p->refs > 0)
         return;
     struct pkt_step *s = p->step;
-    p->next = s->free;
-    s->free = p;
+    s->free[s->free_n++] = (uint16_t)(((uint8_t *)p - s->slots) / PKT_SLOT_BYTES);
     s->used_n--;
     slab->used_n--;
     if (s->at < slab->hint)

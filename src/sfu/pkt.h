@@ -22,7 +22,7 @@ enum {
     PKT_DATA_MAX = PKT_SLOT_BYTES - PKT_DATA_AT, /* longest datagram received */
     PKT_LEN_CUT = UINT16_MAX, /* `len` of a longer one: it is counted and dropped */
     PKT_STEP_BYTES = 2 << 20,
-    PKT_STEP_SLOTS = PKT_STEP_BYTES / PKT_SLOT_BYTES - 1, /* the step's own head takes one */
+    PKT_STEP_SLOTS = PKT_STEP_BYTES / PKT_SLOT_BYTES - 2, /* the step's own head takes two */
     PKT_STEPS_MAX = 1024,                                 /* 2 GB of one worker */
 };
 
@@ -39,10 +39,7 @@ enum pkt_flag {
 struct pkt_step;
 
 struct pkt {
-    union {
-        struct pkt *next; /* while free */
-        uint64_t seq;     /* extended sequence number, after rx_accept() */
-    };
+    uint64_t seq;        /* extended sequence number, after rx_accept() */
     us_t at;             /* arrival */
     struct rtp_view rtp; /* offsets from data; seq, pt and ssrc as of the media stream, also when
                             the packet came as RTX */

@@ -14,11 +14,11 @@ void replay_init(struct replay *r, uint32_t max)
 
 static void leave(struct replay *r, struct pkt_slab *slab)
 {
-    struct pkt **s = &r->slot[r->first & r->mask];
+    struct replay_slot *s = &r->slot[r->first & r->mask];
 
-    if (*s != NULL) {
-        pkt_drop(slab, *s);
-        *s = NULL;
+    if (s->p != NULL) {
+        pkt_drop(slab, s->p);
+        s->p = NULL;
         r->n--;
     }
     r->first++;
@@ -40,8 +40,8 @@ void replay_fini(struct replay *r, struct pkt_slab *slab)
 void replay_expire(struct replay *r, struct pkt_slab *slab, us_t now)
 {
     while (r->n > 0) {
-        const struct pkt *oldest = r->slot[r->first & r->mask];
-        if (oldest != NULL && (oldest->at + REPLAY_AGE_US > now || r->first >= r->keep))
+        const struct replay_slot *oldest = &r->slot[r->first & r->mask];
+        if (oldest->p != NULL && (oldest->at + REPLAY_AGE_US > now || r->first >= r->keep))
             return;
         leave(r, slab);
     }
@@ -50,7 +50,7 @@ void replay_expire(struct replay *r, struct pkt_slab *slab, us_t now)
 bool replay_put(struct replay *r, struct pkt_slab *slab, struct pkt *p)
 {
     if (r->slot == NULL) {
-        r->slot = mem_array(r->mask + 1, sizeof(struct pkt *));
+        r->slot = mem_array(r->mask + 1, sizeof *r->slot);
         if (r->slot == NULL)
             return false;
     }
@@ -68,10 +68,10 @@ bool replay_put(struct replay *r, struct pkt_slab *slab, struct pkt *p)
             return false;
         r->first = p->seq;
     }
-    struct pkt **s = &r->slot[p->seq & r->mask];
-    if (*s != NULL)
+    struct replay_slot *s = &r->slot[p->seq & r->mask];
+    if (s->p != NULL)
         return false; /* a duplicate: the first one stays */
-    *s = pkt_hold(p);
+    *s = (struct replay_slot){.p = pkt_hold(p), .at = p->at};
     r->n++;
     replay_expire(r, slab, p->at);
     return true;
@@ -81,5 +81,5 @@ struct pkt *replay_find(const struct replay *r, uint64_t seq)
 {
     if (r->n == 0 || seq < r->first || seq > r->newest)
         return NULL;
-    return r->slot[seq & r->mask];
+    return r->slot[seq & r->mask].p;
 }

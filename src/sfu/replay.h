@@ -18,8 +18,15 @@ enum {
 
 #define REPLAY_KEEP_NONE UINT64_MAX
 
+struct replay_slot {
+    struct pkt *p; /* NULL: not here */
+    us_t at;       /* its arrival, so that looking for old ones leaves the packets alone: they are
+                      cold by then */
+};
+
 struct replay {
-    struct pkt **slot; /* [mask + 1] by extended sequence number; NULL before the first packet */
+    struct replay_slot
+        *slot; /* [mask + 1] by extended sequence number; NULL before the first packet */
     uint32_t mask, max;
     uint32_t n;             /* packets held */
     uint64_t first, newest; /* nothing is held outside first..newest */

@@ -195,7 +195,7 @@ static size_t write_header(struct sub *s, const struct pkt *p, const struct rtp_
     if (s->hdr_len == 0)
         return write_large(s, p, h, now, out);
     assert(s->hdr_len >= RTP_HEADER_BYTES);
-    memcpy(out, s->hdr, s->hdr_len);
+    memcpy(out, s->hdr, sizeof s->hdr); /* all of it: a constant length is a few moves */
     rtp_patch_header(out, h);
     fill_values(s, &s->at, p, now, out);
     return s->hdr_len;
