@@ -26,6 +26,8 @@ static bool copy_member(struct fact *f, struct arena *scratch, const struct memb
 {
     Livekit__ParticipantInfo *info = info_member(scratch, m);
 
+    if (info != NULL && m->gone) /* its tracks ended just before */
+        info->is_publisher = m->was_publisher;
     f->member = info != NULL ? keep(f, &info->base) : NULL;
     return f->member != NULL;
 }

@@ -57,6 +57,8 @@ static void expect_next(struct house *h, enum fact_kind kind, const char *identi
     EXPECT((f->member != NULL) == (identity != NULL));
     if (identity != NULL)
         EXPECT_STR(f->member->identity, identity);
+    if (kind == FACT_MEMBER_LEFT || kind == FACT_MEMBER_ABORTED)
+        EXPECT_EQ(f->member->is_publisher, kind == FACT_MEMBER_LEFT);
     EXPECT((f->track != NULL) == (kind == FACT_TRACK_PUBLISHED || kind == FACT_TRACK_UNPUBLISHED));
     fact_free(f);
 }

@@ -348,6 +348,7 @@ int pub_go_live(struct pub *p, const struct pub_media *media)
     pub_set_mime(p, codec_mime(media->red ? CODEC_RED : first));
     member_changed(p->member, NEWS_NOW);
     p->member->room->counts_news = true;
+    p->member->was_publisher = true;
     fact_track(p, FACT_TRACK_PUBLISHED);
     sub_auto_pub(p);
     return 0;

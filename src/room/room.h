@@ -149,7 +149,8 @@ struct member {
     bool bare_reports; /* its sender reports lack what layers are aligned by (OBS) */
     bool announced;    /* somebody was told of it */
     bool was_active;   /* it joined: its state was ACTIVE once */
-    bool gone;         /* left; waiting in room->left */
+    bool was_publisher;
+    bool gone; /* left; waiting in room->left */
     enum member_news news;
     bool subs_dirty; /* subscriptions need a look */
     bool pubs_dirty; /* a shard does not know yet what holds */
