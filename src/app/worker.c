@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { SNAPSHOT_US = US_PER_SEC, RETRY_US = US_PER_MS };
+enum { SNAPSHOT_US = US_PER_SEC, RETRY_US = US_PER_MS, SWEEP_US = US_PER_SEC / 4 };
 
 /* Travels in the command ring beside `struct cmd`, told apart by its kind. */
 enum { HANDED_KIND = 1 << 30 };
@@ -46,7 +46,7 @@ struct worker {
     struct loop_watch *watch4, *watch6;
     bool readable4, readable6;
     struct framed *framed;
-    unsigned recv_n; /* datagrams to ask for: slots and headers are made ready for no more */
+    unsigned recv_n;     /* datagrams to ask for: slots and headers are made ready for no more */
     struct lanes *lanes; /* one port for all: NULL otherwise, as is stray_in */
     struct steer steer;
     struct ring commands, events;
@@ -59,7 +59,7 @@ struct worker {
     struct evt held;
     uint64_t rounds_n;
     uint64_t relay_knock; /* bit i: worker i got records this round */
-    us_t snapshot_at;
+    us_t snapshot_at, sweep_at;
     _Atomic uint64_t counters[SHARD_COUNTER_N], streams[FRAMED_COUNTER_N];
     _Atomic uint64_t strays[STRAY_COUNTER_N]; /* written by this thread alone */
     atomic_bool stopping;
@@ -278,8 +278,17 @@ static bool receive_all(struct worker *w)
     return more || w->readable4 || w->readable6 || framed_ready(w->framed);
 }
 
+static bool path_known(void *owner, const struct path *path)
+{
+    return shard_knows(((struct worker *)owner)->shard, &path->remote);
+}
+
 static void take_handed(struct worker *w, const struct handed *h, us_t now)
 {
+    if (now >= w->sweep_at) { /* before there is one more */
+        framed_sweep(w->framed, path_known, w);
+        w->sweep_at = now + SWEEP_US;
+    }
     /* Refused: closed and counted there. */
     (void)framed_take(w->framed, h->fd, &h->path, bytes_of(h->first, h->len), now);
 }

@@ -417,6 +417,18 @@ void framed_drop(struct framed *f, const struct path *path)
         conn_end(f, c, FRAMED_UNPROVEN);
 }
 
+void framed_sweep(struct framed *f, framed_known_fn *known, void *owner)
+{
+    struct conn *c = f->all;
+
+    while (c != NULL) {
+        struct conn *next = c->next;
+        if (!c->ready && !known(owner, &c->path))
+            conn_end(f, c, FRAMED_UNPROVEN);
+        c = next;
+    }
+}
+
 bool framed_ended(struct framed *f, struct path *path)
 {
     struct conn *c = f->ended;

@@ -60,6 +60,10 @@ unsigned framed_recv(struct framed *f, struct path *from, struct pkt **batch, un
 void framed_send(struct framed *f, const struct tx *tx);
 /* Its owner does not want it (any more). */
 void framed_drop(struct framed *f, const struct path *path);
+/* Ends those that their owner no longer knows; not those whose first frame it has not seen.  For
+ * every now and then: one participant may open many, and few of its addresses are kept. */
+typedef bool framed_known_fn(void *owner, const struct path *path);
+void framed_sweep(struct framed *f, framed_known_fn *known, void *owner);
 /* A path that ended by itself; false when there is none. */
 bool framed_ended(struct framed *f, struct path *path);
 void framed_tick(struct framed *f, us_t now);

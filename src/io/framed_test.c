@@ -195,6 +195,36 @@ TEST(framed_a_full_queue_sheds_video_then_audio_then_control_and_stays_whole)
     rig_close(&r);
 }
 
+static bool is_first(void *owner UNUSED, const struct path *path)
+{
+    return path->remote.port == 5000;
+}
+
+TEST(framed_a_sweep_ends_the_forgotten_and_spares_the_unread)
+{
+    struct path path[3], from;
+    char text[FRAMED_BATCH][64];
+    struct rig r;
+    int fd[3];
+
+    rig_open(&r);
+    for (uint16_t i = 0; i < 3; i++) {
+        fd[i] = join(&r, i, &path[i], "first");
+        if (i < 2)
+            EXPECT_EQ(receive(&r, &from, text), 1);
+    }
+    framed_sweep(r.f, is_first, NULL);
+    EXPECT_EQ(count(&r, FRAMED_OPEN), 2);
+    EXPECT(framed_ended(r.f, &from));
+    EXPECT_EQ(from.remote.port, 5001);
+    EXPECT_EQ(receive(&r, &from, text), 1);
+    framed_sweep(r.f, is_first, NULL);
+    EXPECT_EQ(count(&r, FRAMED_OPEN), 1);
+    for (int i = 0; i < 3; i++)
+        close(fd[i]);
+    rig_close(&r);
+}
+
 TEST(framed_breaks_floods_and_silence_end_one_connection_each)
 {
     struct path path[4], from;

@@ -1,11 +1,11 @@
 /* Media over TCP (RFC 6544): where UDP does not come through, and where a client is told to. */
-import { assert, gathering, hears, newRoom, NodePerson, pageA, pageB, Person, rtcnode, sees, sleep, test, until } from '../lib/kit.mjs';
+import { assert, gathering, hears, newRoom, NodePerson, pageA, pageB, pageF, Person, rtcnode, sees, sleep, test, until } from '../lib/kit.mjs';
 import net from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { startImpair } from '../lib/impair.mjs';
-import { mediaAddr } from '../lib/netns.mjs';
+import { inside, mediaAddr } from '../lib/netns.mjs';
 import { binding } from '../lib/raw.mjs';
-import { freeTcp, ORIGINAL, startServer } from '../lib/server.mjs';
+import { freeTcp, freeUdp, ORIGINAL, startServer } from '../lib/server.mjs';
 
 async function on(o, f) {
     const srv = await startServer(o);
@@ -66,6 +66,23 @@ test('TCP alone is offered: rtc-node and Chromium', async () => {
     });
 });
 
+test('TCP alone is offered: Firefox and Chromium', { skip: !inside() && 'no network namespace' }, async () => {
+    await on({ force_tcp: true }, async (srv) => {
+        const f = new Person(await pageF(), 'fay', 51);
+        const b = new Person(await pageB(), 'ben', 52);
+        await gathering([f, b], async () => {
+            await f.join(newRoom('tcp'), { ws: srv.ws });
+            await b.join(f.room, { ws: srv.ws });
+            await f.video();
+            await b.video();
+            await b.audio();
+            await sees(b, f);
+            await sees(f, b);
+            await hears(f, b);
+        });
+    });
+});
+
 for (const single of [true, false])
     test(`a client that asks for TCP comes back over TCP, ${single ? 'one' : 'two'} peer connection(s)`, async () => {
         await on({}, async (srv) => {
@@ -110,6 +127,30 @@ test('the network of a TCP path stands still for 8 s, and its connections are cu
         });
     });
     await bad.close();
+});
+
+test('UDP dies in the middle of it: media goes on over TCP', { skip: ORIGINAL && 'announces one address' }, async () => {
+    const addr = '127.0.0.8';
+    const port = await freeUdp();
+    await on({ udp: await freeUdp(), tcp: await freeTcp('0.0.0.0'), announce: `${addr}:${port}` }, async (srv) => {
+        const bad = await startImpair({ addr, port, to: { addr: mediaAddr(), port: srv.udp } });
+        const a = new Person(await pageA(), 'ann', 53);
+        const b = new Person(await pageB(), 'ben', 54);
+        await gathering([a, b], async () => {
+            await a.join(newRoom('tcp'), { ws: srv.ws });
+            await b.join(a.room, { ws: srv.ws, single: false });
+            await a.video({ w: 320, h: 180 });
+            await sees(b, a);
+            assert.ok((await b.call('paths')).every((x) => x === 'udp'), 'UDP comes first');
+            const t = Date.now();
+            await bad.command('silence 3600000');
+            await sleep(3000);
+            await sees(b, a, 30000);
+            console.log(`      pictures over TCP after ${Date.now() - t} ms`);
+            for (const p of [a, b]) await until(`${p.identity} has gone over to TCP`, async () => (await p.call('paths')).includes('tcp'));
+        });
+        await bad.close();
+    });
 });
 
 /* n connections to the media port; hold(say) writes and keeps them open. */
