@@ -5,7 +5,9 @@
 #include "io/file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { FILE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096 };
@@ -24,6 +26,7 @@ static const struct named {
 struct ingress_args {
     const char *config, *body, *data_dir, *ready_fd;
     const char *value[ARRAY_LEN(named)];
+    bool with_parent; /* end with the process that started us */
 };
 
 static int complain(const struct ingress_conf *c)
@@ -114,11 +117,12 @@ int command_ingress(const struct command_args *a)
     struct ingress_args in = {0};
     struct ingress_conf c;
     struct flag_list words;
-    struct flag flags[ARRAY_LEN(named) + 4] = {
+    struct flag flags[ARRAY_LEN(named) + 5] = {
         {"config", FLAG_TEXT, &in.config},
         {"config-body", FLAG_TEXT, &in.body},
         {"data-dir", FLAG_TEXT, &in.data_dir},
         {"ready-fd", FLAG_TEXT, &in.ready_fd},
+        {"with-parent", FLAG_SWITCH, &in.with_parent},
     };
     const char *argv[COMMAND_LIST_MAX];
     struct command_args spelt_out = {.argv = argv, .envp = a->envp};
@@ -127,13 +131,15 @@ int command_ingress(const struct command_args *a)
     for (; spelt_out.argc < a->argc && spelt_out.argc < COMMAND_LIST_MAX; spelt_out.argc++)
         argv[spelt_out.argc] = spelt(a->argv[spelt_out.argc]);
     for (size_t i = 0; i < ARRAY_LEN(named); i++)
-        flags[4 + i] = (struct flag){named[i].flag, FLAG_TEXT, &in.value[i]};
+        flags[5 + i] = (struct flag){named[i].flag, FLAG_TEXT, &in.value[i]};
     int ret = command_flags("ingress", &spelt_out, flags, ARRAY_LEN(flags), &words);
     if (ret == 0 && words.n > 0)
         ret = command_misused("ingress", "unknown word '%.40s'; `sluice help ingress` says more",
                               words.text[0]);
     if (ret != 0)
         return ret;
+    if (in.with_parent && prctl(PR_SET_PDEATHSIG, SIGINT) == 0 && getppid() == 1)
+        return COMMAND_FAILED; /* it has gone already */
     ingress_conf_init(&c);
     ret = read_all(a, &in, &c);
     if (ret == 0)

@@ -15,7 +15,7 @@ static int command_list_nodes(const struct command_args *a);
 static const struct command commands[] = {
     {"up", command_up, "everything on this machine, with keys made at first start",
      "sluice up [flags of `sluice server`]\n"
-     "Starts the server, prints one screen, stops with Ctrl-C.\n"
+     "Starts the server and the ingress, prints one screen, stops with Ctrl-C.\n"
      "  --data-dir DIR        keys and data (~/.local/share/sluice)\n"},
     {"server", command_server, "rooms and media, configured like livekit-server",
      "sluice server [--config FILE] [flags]\n"

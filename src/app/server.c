@@ -193,6 +193,8 @@ static void round_of(void *owner)
         at = us_min(at, tick.now + BLOCKED_RETRY_US);
     if (s->stopping)
         at = us_min(at, s->stop_at);
+    if (s->hooks != NULL && s->hooks->round != NULL)
+        at = us_min(at, s->hooks->round(s->hooks->owner, tick.now));
     wake_sleep(&s->wake);
     if (more || events_wait(s)) {
         wake_up(&s->wake);

@@ -31,6 +31,7 @@ struct server_hooks {
     void (*ready)(void *owner, const struct server_ready *ready);
     void (*child)(void *owner); /* SIGCHLD */
     void (*stopping)(void *owner);
+    us_t (*round)(void *owner, us_t now); /* each round; when it wants the next */
 };
 
 /* 0 after an orderly stop; negative with one line in error when it could not start. */

@@ -1,16 +1,21 @@
 #include "app/command.h"
 
+#include "app/child.h"
 #include "app/filler.h"
 #include "app/pages.h"
 #include "app/server.h"
 #include "base/err.h"
 #include "crypt/crypt.h"
+#include "io/clock.h"
 #include "io/file.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-enum { WHIP_PORT = 8080 /* as LiveKit Ingress and Lightspeed have it */ };
+enum {
+    WHIP_PORT = 8080, /* as LiveKit Ingress and Lightspeed have it */
+    FTL_PORT = 8084,  /* a client of FTL knows no other */
+};
 enum { INVITATION_BYTES = 12, INVITATION_TEXT_MAX = 256 };
 
 struct up {
@@ -18,6 +23,8 @@ struct up {
     const char *dir;
     bool made;
     struct filler filler;
+    struct child ingest;
+    char bus[4096], ftl_port[8];
 };
 
 /* The address that others on the network use; "localhost" when there is none. */
@@ -42,7 +49,10 @@ static void print_self_test(const struct server_ready *r, const struct conf *c)
         (void)printf(" %u", r->udp_port[i]);
     if (r->tcp_port != 0)
         (void)printf(", TCP %u", r->tcp_port);
-    (void)printf(" open\n  offered  ");
+    (void)printf(" open\n");
+    if (c->ftl_port != 0)
+        (void)printf("  ftl       TCP and UDP %u\n", c->ftl_port);
+    (void)printf("  offered  ");
     for (uint32_t i = 0; i < r->candidate_n; i++) {
         char text[ADDR_TEXT_MAX];
         if (r->candidate[i].shard != 0)
@@ -57,6 +67,39 @@ static void print_self_test(const struct server_ready *r, const struct conf *c)
     if (!outside)
         (void)printf("  warning   only this machine can connect: it has no network address; give "
                      "one with --node-ip\n");
+}
+
+/* The ingress is a process of its own: a fault of a stream's bytes ends no room. */
+static void start_ingest(struct up *u)
+{
+    const struct conf *c = u->conf;
+    struct child *k = &u->ingest;
+    unsigned n = 0;
+
+    if (c->ftl_port == 0)
+        return;
+    (void)snprintf(u->bus, sizeof u->bus, "%s/bus.sock", u->dir); /* cut when long: not found */
+    (void)snprintf(u->ftl_port, sizeof u->ftl_port, "%u", c->ftl_port);
+    *k = (struct child){.name = "ingress"};
+    const char *const args[] = {"sluice", "ingress",    "--with-parent", "--bus",
+                                u->bus,   "--ftl-port", u->ftl_port};
+    for (; n < ARRAY_LEN(args); n++)
+        k->argv[n] = args[n];
+    k->argv[n++] = "--log-level";
+    k->argv[n++] = c->log_level == LOG_LEVEL_ERROR  ? "error"
+                   : c->log_level == LOG_LEVEL_WARN ? "warn"
+                   : c->log_level == LOG_LEVEL_INFO ? "info"
+                                                    : "debug";
+    if (c->ingest_address[0] != '\0') {
+        k->argv[n++] = "--address";
+        k->argv[n++] = c->ingest_address;
+    }
+    if (c->ingress_config[0] != '\0') {
+        k->argv[n++] = "--config";
+        k->argv[n++] = c->ingress_config;
+    }
+    assert(n < CHILD_ARGS_MAX);
+    child_start(k, clock_now());
 }
 
 static void on_ready(void *owner, const struct server_ready *r)
@@ -78,21 +121,39 @@ static void on_ready(void *owner, const struct server_ready *r)
     (void)printf("  key       %s\n  secret    %s\n", c->key[0].id, c->key[0].secret);
     if (c->dev)
         (void)printf("  WARNING   these keys are known to everybody: development only\n");
+    if (c->ftl_port != 0)
+        (void)printf("Stream      ftl://%s%s\n", host,
+                     c->ftl_port == FTL_PORT ? "" : "   (on the port below)");
     print_self_test(r, c);
     (void)printf("\nA test picture with a tone is in room 'live' until somebody publishes there.\n"
                  "Ctrl-C stops.\n");
     (void)fflush(stdout);
+    start_ingest(u);
     filler_start(&u->filler, c, r->http_port);
 }
 
 static void on_child(void *owner)
 {
-    filler_child(&((struct up *)owner)->filler);
+    struct up *u = owner;
+
+    filler_child(&u->filler);
+    child_reap(&u->ingest, clock_now());
 }
 
 static void on_stopping(void *owner)
 {
-    filler_stop(&((struct up *)owner)->filler);
+    struct up *u = owner;
+
+    child_stop(&u->ingest);
+    filler_stop(&u->filler);
+}
+
+static us_t on_round(void *owner, us_t now)
+{
+    struct up *u = owner;
+
+    child_tick(&u->ingest, now);
+    return child_deadline(&u->ingest);
 }
 
 static int keys(struct up *u, struct conf *c)
@@ -161,7 +222,12 @@ int command_up(const struct command_args *a)
     if (ret == 0)
         ret = command_conf_finish(&c);
     struct server_hooks hooks = {
-        .owner = &up, .ready = on_ready, .child = on_child, .stopping = on_stopping};
+        .owner = &up,
+        .ready = on_ready,
+        .child = on_child,
+        .stopping = on_stopping,
+        .round = on_round,
+    };
     if (ret == 0 && server_run(&c, &hooks, error) < 0)
         ret = command_misused("up", "%s", error[0] != '\0' ? error : "out of memory");
     str_fini(&dir);

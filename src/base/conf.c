@@ -50,6 +50,8 @@ void conf_init(struct conf *c)
     c->allow_tcp_fallback = true;
     c->ready_fd = -1;
     c->key_file = c->region = c->data_dir = c->meet_secret = "";
+    c->ingest_address = c->ingress_config = "";
+    c->ftl_port = 8084;
     c->prometheus_username = c->prometheus_password = "";
     c->webhook_key = c->auth_url = "";
     c->log_level = LOG_LEVEL_INFO;

@@ -105,8 +105,10 @@ struct conf {
     uint32_t signal_message_size_limit, max_api_request_body_size, num_tracks;
     uint32_t whip_port; /* a second port for HTTP, where WHIP and Lightspeed expect it; 0: none */
     bool whip_port_set;
-    struct conf_list private_rooms; /* watched with a token alone; "*": all */
-    bool meet_open;                 /* the meet page lets anybody in */
+    uint32_t ftl_port;                           /* of the ingress that `up` starts; 0: none */
+    const char *ingest_address, *ingress_config; /* likewise; "": all addresses, no file */
+    struct conf_list private_rooms;              /* watched with a token alone; "*": all */
+    bool meet_open;                              /* the meet page lets anybody in */
     const char *meet_secret;  /* else: the invitation key that it asks for; "": it lets nobody in */
     uint32_t max_connections; /* HTTP and WebSocket together */
 

@@ -53,6 +53,12 @@ const struct conf_opt conf_table[] = {
 
     {"whip_port", CONF_UINT, CONF_EFFECT, AT(whip_port), PORT, "ws-port", NULL,
      "second HTTP port, for WHIP and /websocket; 0: none (none; `up`: 8080)", AT(whip_port_set)},
+    {NULL, CONF_UINT, CONF_EFFECT, AT(ftl_port), PORT, "ftl-port", "INGEST_PORT",
+     "FTL, TCP and UDP, of `up`; 0: none (8084)", 0},
+    {NULL, CONF_TEXT, CONF_EFFECT, AT(ingest_address), 0, 0, "ingest-address", "LS_INGEST_ADDR",
+     "address that `up` takes streams on (all)", 0},
+    {NULL, CONF_TEXT, CONF_EFFECT, AT(ingress_config), 0, 0, "ingress-config",
+     "INGRESS_CONFIG_FILE", "a LiveKit Ingress YAML file for the ingress of `up`", 0},
     {"watch.private", CONF_LIST, CONF_EFFECT, AT(private_rooms), 0, 0, "watch-private", NULL,
      "room that is watched with a token alone; may be repeated; *: all", 0},
     {"meet.open", CONF_BOOL, CONF_EFFECT, AT(meet_open), 0, 0, "meet-open", NULL,
