@@ -42,6 +42,7 @@ static uint32_t sum_of(const uint8_t *p, size_t len)
 int bot_open(struct bot *b, const struct bot_cfg *cfg, us_t now)
 {
     struct client_cfg cc = {.auto_subscribe = !cfg->deaf,
+                            .resumes = cfg->resumes,
                             .dtls = cfg->dtls,
                             .fingerprint = cfg->fingerprint,
                             .seed = cfg->seed,
@@ -285,6 +286,9 @@ void bot_events(struct bot *b, us_t now)
             b->connected_at = now;
             b->out[0].next_at = now + (us_t)rng_below(&b->rng, BOT_AUDIO_US);
             b->out[1].next_at = now + (us_t)rng_below(&b->rng, BOT_VIDEO_US);
+            break;
+        case CLIENT_EVT_RESUMED:
+            b->resumed_n++;
             break;
         case CLIENT_EVT_PUBLISHED:
             memcpy(b->out[ev.track].sid, ev.sid, BOT_SID_MAX);

@@ -68,6 +68,7 @@ struct bot_cfg {
     const char *identity;
     bool silent, hostile; /* publishes nothing; publishes noise */
     bool deaf;            /* subscribes to nothing */
+    bool resumes;         /* goes on when its WebSocket is cut */
     struct dtls_ctx *dtls;
     const char *fingerprint;
     uint64_t seed;
@@ -91,6 +92,7 @@ struct bot {
     struct bot_said said[BOT_SENDERS_MAX];
     uint32_t said_by_n;
     uint64_t data_n[2]; /* messages received */
+    uint32_t resumed_n;
     const char *broken;
 };
 

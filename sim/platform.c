@@ -167,7 +167,7 @@ static void mint(struct platform *p, const char *identity, uint32_t room, struct
     c->expires_s = CLOCK_EPOCH_S + p->now / US_PER_SEC + 3600;
     c->has_video = true;
     c->video.room_join = true;
-    c->video.room_admin = identity[0] == '\0';
+    c->video.room_admin = c->video.room_create = identity[0] == '\0';
     c->video.room = name;
     c->video.destination_room = "";
     bool ok = token_mint(out, c, bytes_str(key_secret));
@@ -215,6 +215,7 @@ static uint32_t join(struct platform *p, uint32_t room, const char *identity, bo
                          .identity = identity,
                          .hostile = noisy,
                          .deaf = p->deaf,
+                         .resumes = p->resumes,
                          .dtls = p->bot_dtls,
                          .fingerprint = p->bot_cert->text,
                          .seed = rng_u64(&p->rng)};
@@ -586,7 +587,7 @@ static bool step_node(struct platform *p)
     }
     for (uint32_t i = 0; i < p->seat_n; i++) {
         struct seat *s = &p->seat[i];
-        if (s->state == SEAT_DIALING && s->dial_at <= p->now)
+        if (s->state != SEAT_FREE && s->dial_at <= p->now)
             dial(p, s);
         while ((l = mail_take(&s->to_node, p->now)) != NULL) {
             hear_wire(p, l);
@@ -877,7 +878,7 @@ static us_t deadline(const struct platform *p)
         if (s->state == SEAT_DIALING)
             at = us_min(at, s->dial_at);
         else if (s->state == SEAT_OPEN)
-            at = us_min(at, us_min(s->due_at, s->noise_at));
+            at = us_min(at, us_min(us_min(s->due_at, s->noise_at), s->dial_at));
     }
     return at;
 }
@@ -1122,6 +1123,53 @@ void platform_cut(struct platform *p, uint32_t seat)
     vacate(p, s);
 }
 
+/* A RoomService call with every right on this room; the status of the answer. */
+static int call(struct platform *p, uint32_t room, const char *method, const char *body)
+{
+    struct str token;
+    char path[96];
+    struct http_header h[3] = {{.name = "host", .value = "sim"},
+                               {.name = "content-type", .value = "application/json"},
+                               {.name = "authorization"}};
+    struct http_msg m = {.method = "POST",
+                         .path = path,
+                         .query = "",
+                         .body = bytes_str(body),
+                         .header = h,
+                         .header_n = 3};
+
+    (void)snprintf(path, sizeof path, "/twirp/livekit.RoomService/%s", method);
+    str_init(&token, TOKEN_BYTES_MAX);
+    str_add(&token, "Bearer ");
+    mint(p, "", room, &token);
+    h[2].value = str_text(&token);
+    p->http_status = 0;
+    (void)node_http(p->node, p->conn_next++, &m, &p->seat[0].public_addr, tick_of(p));
+    p->node_poked = true;
+    drain_node(p);
+    str_fini(&token);
+    return p->http_status;
+}
+
+void platform_cut_socket(struct platform *p, uint32_t seat, us_t away)
+{
+    struct seat *s = &p->seat[seat];
+
+    assert(s->state == SEAT_OPEN);
+    mail_put(&s->to_node, p->now + p->cfg.signal_us, WIRE_CLOSED, s->conn, (struct bytes){0});
+    client_socket_closed(s->bot.client);
+    s->conn = p->conn_next++;
+    s->dial_at = p->now + away;
+}
+
+int platform_delete_room(struct platform *p, uint32_t room)
+{
+    char body[64];
+
+    (void)snprintf(body, sizeof body, "{\"room\":\"room-%u\"}", room);
+    return call(p, room, "DeleteRoom", body);
+}
+
 /* What is lost now may show for a while, in the streams of all. */
 static void faulty(struct platform *p, us_t until)
 {
@@ -1159,30 +1207,11 @@ void platform_net(struct platform *p, const struct netem_cfg *net)
 int platform_kick(struct platform *p, uint32_t seat)
 {
     struct seat *s = &p->seat[seat];
-    struct str token;
     char body[128];
-    struct http_header h[3] = {{.name = "host", .value = "sim"},
-                               {.name = "content-type", .value = "application/json"},
-                               {.name = "authorization"}};
-    struct http_msg m = {.method = "POST",
-                         .path = "/twirp/livekit.RoomService/RemoveParticipant",
-                         .query = "",
-                         .header = h,
-                         .header_n = 3};
 
     (void)snprintf(body, sizeof body, "{\"room\":\"room-%u\",\"identity\":\"%s\"}", s->room,
                    s->bot.identity);
-    m.body = bytes_str(body);
-    str_init(&token, TOKEN_BYTES_MAX);
-    str_add(&token, "Bearer ");
-    mint(p, "", s->room, &token);
-    h[2].value = str_text(&token);
-    p->http_status = 0;
-    (void)node_http(p->node, p->conn_next++, &m, &s->public_addr, tick_of(p));
-    p->node_poked = true;
-    drain_node(p);
-    str_fini(&token);
-    return p->http_status;
+    return call(p, s->room, "RemoveParticipant", body);
 }
 
 uint32_t platform_count(const struct platform *p)

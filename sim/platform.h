@@ -101,7 +101,8 @@ struct platform {
     us_t retry_at;
     us_t faulty_until; /* losses on some link may show in any stream */
     bool node_poked;
-    bool deaf; /* who joins now subscribes to nothing */
+    bool deaf;    /* who joins now subscribes to nothing */
+    bool resumes; /* who joins now resumes when its WebSocket is cut */
     struct seat seat[PLATFORM_BOTS_MAX];
     uint32_t seat_n;
     struct origin origin[PLATFORM_ORIGINS_MAX];
@@ -139,6 +140,10 @@ uint32_t platform_join_as(struct platform *p, uint32_t room, const char *identit
 void platform_leave(struct platform *p, uint32_t seat);
 /* The WebSocket breaks; the bot is gone without a word. */
 void platform_cut(struct platform *p, uint32_t seat);
+/* The WebSocket breaks; a bot that resumes dials again after `away`. */
+void platform_cut_socket(struct platform *p, uint32_t seat, us_t away);
+/* DeleteRoom; the status of the answer. */
+int platform_delete_room(struct platform *p, uint32_t room);
 void platform_silence(struct platform *p, uint32_t seat, us_t span);
 void platform_rebind(struct platform *p, uint32_t seat);
 void platform_net(struct platform *p, const struct netem_cfg *net);

@@ -237,6 +237,74 @@ TEST(who_is_removed_is_gone_for_the_others)
     end(p);
 }
 
+TEST(a_deleted_room_ends_for_everybody_and_its_name_is_free_again)
+{
+    struct platform_cfg cfg = plain(51, 2);
+    struct platform *p = fresh(&cfg);
+
+    seat_all(p, 4);
+    (void)platform_join(p, 1, false);
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    EXPECT_EQ(platform_delete_room(p, 0), 200);
+    EXPECT(platform_run(p, US_PER_SEC));
+    EXPECT_EQ(platform_count(p), 1); /* the other room's */
+    EXPECT_EQ(platform_counter(p, SHARD_SUBS), 0);
+    EXPECT_EQ(platform_delete_room(p, 0), 404);
+    seat_all(p, 3);
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    EXPECT(platform_empty(p));
+    end(p);
+}
+
+TEST(who_loses_the_socket_hears_on_and_resumes)
+{
+    for (uint64_t seed = 52; seed < 55; seed++) {
+        struct platform_cfg cfg = plain(seed, 2);
+        struct platform *p = fresh(&cfg);
+
+        p->resumes = true;
+        seat_all(p, 4);
+        EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+        platform_cut_socket(p, 1, 2 * US_PER_SEC);
+        for (int i = 0; i < 19; i++) { /* media never stops; bots are strict about gaps */
+            EXPECT(platform_run(p, 100 * US_PER_MS));
+            EXPECT(platform_settled(p));
+        }
+        EXPECT(platform_run(p, US_PER_SEC));
+        EXPECT_EQ(p->seat[1].bot.resumed_n, 1);
+        EXPECT(platform_settled(p));
+        EXPECT(platform_run(p, 5 * US_PER_SEC));
+        EXPECT(platform_settled(p));
+        EXPECT(platform_exact(p));
+        EXPECT(platform_empty(p));
+        end(p);
+    }
+}
+
+TEST(who_was_away_learns_of_those_who_came_and_went)
+{
+    struct platform_cfg cfg = plain(56, 2);
+    struct platform *p = fresh(&cfg);
+
+    p->resumes = true;
+    seat_all(p, 3);
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    platform_cut_socket(p, 0, 3 * US_PER_SEC);
+    EXPECT(platform_run(p, 500 * US_PER_MS));
+    platform_leave(p, 1);
+    EXPECT(platform_run(p, 500 * US_PER_MS));
+    (void)platform_join(p, 0, false);
+    (void)platform_join(p, 0, false);
+    EXPECT(platform_run(p, US_PER_SEC));
+    EXPECT(!platform_settled(p)); /* nobody could tell it */
+    EXPECT(platform_run(p, 2 * US_PER_SEC));
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    EXPECT_EQ(p->seat[0].bot.resumed_n, 1);
+    EXPECT(platform_exact(p));
+    EXPECT(platform_empty(p));
+    end(p);
+}
+
 TEST(two_rooms_do_not_mix)
 {
     struct platform_cfg cfg = plain(24, 2);

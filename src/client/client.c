@@ -25,7 +25,6 @@ enum {
     REPORT_US = 1000 * 1000,
     UNPACK_BYTES_MAX = 16 << 20,
     RTCP_BYTES_MAX = 1400,
-    RTCP_SENDER = 1, /* ssrc of our reports while we send nothing */
 };
 
 struct client {
@@ -51,6 +50,8 @@ struct client {
     uint32_t offer_id, request_id;
     us_t ping_at, report_at;
     bool joined, ended, offer_open, offer_wanted;
+    bool resuming;            /* the socket is lost, the room and the media are not */
+    char me[SECTION_SID_MAX]; /* our participant */
     struct client_stats stats;
 };
 
@@ -124,7 +125,7 @@ static struct str *message_new(struct client *c)
 
 bool client_message_output(struct client *c, struct bytes *out)
 {
-    return mailbox_take(&c->mailbox, out);
+    return !c->resuming && mailbox_take(&c->mailbox, out);
 }
 
 /* ---- life ---- */
@@ -212,6 +213,9 @@ static int make_offer(struct client *c, struct str *sdp)
 int client_target(struct client *c, struct str *out)
 {
     struct str sdp;
+
+    if (c->resuming)
+        return messages_resume(&c->cfg, c->me, out);
     int err = make_offer(c, &sdp);
 
     if (!err)
@@ -258,10 +262,27 @@ static void on_join(struct client *c, const Livekit__JoinResponse *join, us_t no
     if (join->participant != NULL) {
         (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(join->participant->sid));
         (void)str_copy(ev.identity, sizeof ev.identity, bytes_str(join->participant->identity));
+        memcpy(c->me, ev.sid, sizeof c->me);
     }
     if (join->room != NULL)
         (void)str_copy(ev.room, sizeof ev.room, bytes_str(join->room->sid));
     emit(c, &ev);
+}
+
+/* The session goes on; new credentials for the media path, as any client that resumes makes them
+ * (livekit-server.md 3.9).  What was said into the lost socket is said again by its owner. */
+static void on_reconnect(struct client *c, us_t now)
+{
+    c->resuming = false;
+    c->ping_at = now + PING_US;
+    if (section_credentials(&c->local) != 0) {
+        end(c, "no randomness");
+        return;
+    }
+    peer_restart(c->peer, &c->local, now);
+    c->offer_open = false;
+    send_offer(c);
+    emit(c, &(struct client_event){.kind = CLIENT_EVT_RESUMED});
 }
 
 static void note_participant(struct client *c, const Livekit__ParticipantInfo *p)
@@ -408,6 +429,9 @@ static void on_response(struct client *c, const Livekit__SignalResponse *r, us_t
         for (size_t i = 0; i < r->join->n_other_participants; i++)
             note_participant(c, r->join->other_participants[i]);
         break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_RECONNECT:
+        on_reconnect(c, now);
+        break;
     case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_ANSWER:
         on_answer(c, r->answer, now);
         break;
@@ -449,6 +473,15 @@ void client_message(struct client *c, bool text, struct bytes data, struct tick 
 
 void client_socket_closed(struct client *c)
 {
+    struct bytes lost;
+
+    if (c->cfg.resumes && c->joined && !c->ended) {
+        while (mailbox_take(&c->mailbox, &lost))
+            ;
+        c->resuming = true;
+        c->ping_at = US_NEVER;
+        return;
+    }
     end(c, c->joined ? "the signalling connection closed" : "the server refused the connection");
 }
 
@@ -753,8 +786,8 @@ void client_ask_keyframe(struct client *c, uint32_t track, us_t now)
     (void)now; /* the throttle is the server's */
     if (track >= c->sections.n || c->incoming[track] == NULL || c->incoming[track]->ssrc == 0)
         return;
-    rtcp_write_rr(&w, RTCP_SENDER, NULL, 0);
-    rtcp_write_pli(&w, RTCP_SENDER, c->incoming[track]->ssrc);
+    rtcp_write_rr(&w, INCOMING_SENDER, NULL, 0);
+    rtcp_write_pli(&w, INCOMING_SENDER, c->incoming[track]->ssrc);
     send_rtcp(c, &w);
 }
 
@@ -803,38 +836,20 @@ static void report_sent(struct client *c, struct tick tick)
 
 static void report_received(struct client *c, us_t now)
 {
-    struct rtcp_report blocks[RTCP_REPORTS_MAX];
     uint8_t buf[RTCP_BYTES_MAX];
     struct wr w = wr_of(buf, sizeof buf);
-    unsigned n = 0;
 
-    for (uint32_t i = 0; i < c->sections.n && n < RTCP_REPORTS_MAX; i++) {
-        if (c->incoming[i] != NULL && c->incoming[i]->ssrc != 0 &&
-            report_rx_block(&c->incoming[i]->report, c->incoming[i]->ssrc, now, &blocks[n]))
-            n++;
-    }
-    if (n == 0)
-        return;
-    rtcp_write_rr(&w, RTCP_SENDER, blocks, n);
-    rtcp_write_sdes(&w, RTCP_SENDER, bytes_str("sluice"), (struct bytes){0});
-    send_rtcp(c, &w);
+    if (incoming_report(c->incoming, c->sections.n, now, &w))
+        send_rtcp(c, &w);
 }
 
 static void ask_missing(struct client *c, us_t now)
 {
-    uint16_t seq[NACK_MISSING_MAX];
-
     for (uint32_t i = 0; i < c->sections.n; i++) {
         uint8_t buf[RTCP_BYTES_MAX];
         struct wr w = wr_of(buf, sizeof buf);
-        unsigned n = c->incoming[i] != NULL
-                         ? nack_due(&c->incoming[i]->nack, now, 0, seq, NACK_MISSING_MAX)
-                         : 0;
-        if (n == 0 || c->incoming[i]->ssrc == 0)
-            continue;
-        rtcp_write_rr(&w, RTCP_SENDER, NULL, 0);
-        rtcp_write_nack(&w, RTCP_SENDER, c->incoming[i]->ssrc, seq, n);
-        send_rtcp(c, &w);
+        if (c->incoming[i] != NULL && incoming_ask(c->incoming[i], now, &w))
+            send_rtcp(c, &w);
     }
 }
 

@@ -12,7 +12,8 @@
  * by the limits below.
  *
  * A lost WebSocket or transport ends the client (CLIENT_EVT_ENDED); its owner
- * makes a new one.
+ * makes a new one.  With client_cfg.resumes a lost WebSocket does not: the owner dials
+ * client_target() again and media goes on meanwhile.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -47,6 +48,7 @@ struct client_track {
 struct client_cfg {
     const char *name; /* display name, or NULL: what the token says */
     bool auto_subscribe;
+    bool resumes;          /* after a lost WebSocket */
     bool no_nack;          /* never ask for what is missing: a load that samples packets */
     struct dtls_ctx *dtls; /* borrowed for the client's life */
     const struct seal_engine *engine; /* likewise; NULL: OpenSSL */
@@ -59,6 +61,7 @@ struct client_cfg {
 enum client_event_kind {
     CLIENT_EVT_JOINED,      /* sid, identity: ours; room: its sid */
     CLIENT_EVT_CONNECTED,   /* media may flow */
+    CLIENT_EVT_RESUMED,     /* the new socket serves the old session */
     CLIENT_EVT_PUBLISHED,   /* track: ours; sid */
     CLIENT_EVT_PARTICIPANT, /* sid, identity of anybody; left; track: how many they publish */
     CLIENT_EVT_TRACK,    /* track: number of a remote track; sid; identity: the publisher's sid */

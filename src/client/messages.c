@@ -120,6 +120,29 @@ int messages_target(const struct client_cfg *cfg, const struct sections *ss, con
     return err;
 }
 
+int messages_resume(const struct client_cfg *cfg, const char *sid, struct str *out)
+{
+    struct arena a;
+    int err = E_NOMEM;
+
+    arena_init(&a, MESSAGES_ARENA_BYTES);
+    Livekit__JoinRequest *join = pb_new(&a, &livekit__join_request__descriptor);
+    if (join != NULL)
+        join->client_info = pb_new(&a, &livekit__client_info__descriptor);
+    if (join != NULL && join->client_info != NULL) {
+        join->connection_settings = pb_new(&a, &livekit__connection_settings__descriptor);
+        fill_client_info(join->client_info);
+        join->reconnect = true;
+        join->participant_sid = pb_text(sid);
+        if (join->connection_settings != NULL) {
+            join->connection_settings->auto_subscribe = cfg->auto_subscribe;
+            err = wrap(&a, join, out);
+        }
+    }
+    arena_fini(&a);
+    return err;
+}
+
 static int pack(const Livekit__SignalRequest *req, struct str *out)
 {
     pb_pack(&req->base, out);

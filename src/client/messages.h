@@ -14,6 +14,8 @@ enum { MESSAGES_PROTOCOL = 17 };
 /* "/rtc/v1?join_request=..."; 0, E_NOMEM, E_TOO_LARGE. */
 int messages_target(const struct client_cfg *cfg, const struct sections *ss, const char *offer,
                     struct str *out);
+/* The target of one that resumes as participant `sid`. */
+int messages_resume(const struct client_cfg *cfg, const char *sid, struct str *out);
 int messages_offer(const char *sdp, uint32_t id, struct str *out);
 int messages_ping(int64_t unix_ms, struct str *out);
 int messages_mute(const char *sid, bool muted, struct str *out);
