@@ -786,3 +786,105 @@ TEST(other_servers_are_told_what_happens_in_rooms)
     EXPECT(!node_telling(f->node));
     end_fake(f);
 }
+
+static struct fake *with_tcp(void)
+{
+    struct node_cfg cfg = fake_cfg();
+
+    for (uint8_t i = 0; i < 2; i++) {
+        struct node_candidate *c = &cfg.candidate[cfg.candidate_n++];
+        *c = cfg.candidate[i];
+        c->addr.port = 7881;
+        c->addr.tcp = 1;
+    }
+    cfg.tcp_fallback = true;
+    return new_fake_with(&cfg);
+}
+
+/* Joins as alice; how many candidates of each kind are trickled to her. */
+static void count_kinds(struct fake *f, int client, int *udp, int *tcp, bool *fast)
+{
+    Livekit__SignalResponse *t;
+
+    *udp = *tcp = 0;
+    fake_join(f, client, "alice", fake_recorded(f, single, "alice", 0), NULL);
+    *fast = GOT(&f->c[client], JOIN)->join->fast_publish;
+    while ((t = GOT(&f->c[client], TRICKLE)) != NULL) {
+        bool passive = strstr(t->trickle->candidateinit, "tcptype passive") != NULL;
+        *(passive ? tcp : udp) += 1;
+        EXPECT_EQ(t->trickle->final, passive);
+        EXPECT_EQ(passive, strstr(t->trickle->candidateinit, " 7881 ") != NULL);
+    }
+}
+
+static void lose_path(struct fake *f, bool over_tcp)
+{
+    peer_id peer = fake_last(f, CMD_PEER_OPEN)->peer_open.peer;
+    struct evt ev = {.kind = EVT_PEER_STATE, .peer_state = {.peer = peer, .state = PEER_CONNECTED}};
+
+    ev.peer_state.remote.tcp = over_tcp;
+    node_event(f->node, handle_shard(peer), &ev, f->tick);
+    fake_drain(f);
+    fake_pass(f, 5 * US_PER_SEC);
+    ev.peer_state.state = PEER_FAILED;
+    ev.peer_state.reason = PEER_REASON_SILENT;
+    node_event(f->node, handle_shard(peer), &ev, f->tick);
+    fake_pass(f, 0);
+}
+
+TEST(udp_that_dies_while_the_client_speaks_is_followed_by_tcp_alone_and_back)
+{
+    struct fake *f = with_tcp();
+    int udp, tcp;
+    bool fast;
+
+    count_kinds(f, 1, &udp, &tcp, &fast);
+    EXPECT(udp == 1 && tcp == 1 && fast);
+    lose_path(f, false);
+    count_kinds(f, 2, &udp, &tcp, &fast);
+    EXPECT(udp == 0 && tcp == 1 && !fast);
+    lose_path(f, true);
+    count_kinds(f, 3, &udp, &tcp, &fast);
+    EXPECT(udp == 1 && tcp == 1 && fast);
+    end_fake(f);
+}
+
+TEST(udp_that_dies_with_the_whole_network_is_not_blamed)
+{
+    struct fake *f = with_tcp();
+    int udp, tcp;
+    bool fast;
+
+    count_kinds(f, 1, &udp, &tcp, &fast);
+    fake_pass(f, 14 * US_PER_SEC); /* not a word for so long */
+    lose_path(f, false);
+    count_kinds(f, 2, &udp, &tcp, &fast);
+    EXPECT(udp == 1 && tcp == 1 && fast);
+    end_fake(f);
+}
+
+TEST(a_client_that_asks_for_tcp_gets_it_until_it_asks_for_udp)
+{
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__SimulateScenario sim = LIVEKIT__SIMULATE_SCENARIO__INIT;
+    struct fake *f = with_tcp();
+    int udp, tcp;
+    bool fast;
+
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_SIMULATE;
+    r.simulate = &sim;
+    sim.scenario_case = LIVEKIT__SIMULATE_SCENARIO__SCENARIO_SWITCH_CANDIDATE_PROTOCOL;
+    static const Livekit__CandidateProtocol asked[] = {LIVEKIT__CANDIDATE_PROTOCOL__TCP,
+                                                       LIVEKIT__CANDIDATE_PROTOCOL__TLS,
+                                                       LIVEKIT__CANDIDATE_PROTOCOL__UDP};
+    static const int want_udp[] = {0, 0, 1}; /* without TURN, TLS changes nothing */
+    count_kinds(f, 1, &udp, &tcp, &fast);
+    for (int i = 0; i < 3; i++) {
+        sim.switch_candidate_protocol = asked[i];
+        fake_say(f, i + 1, &r);
+        count_kinds(f, i + 2, &udp, &tcp, &fast);
+        EXPECT_EQ(udp, want_udp[i]);
+        EXPECT_EQ(tcp, 1);
+    }
+    end_fake(f);
+}
