@@ -540,6 +540,8 @@ static void put_wire(struct platform *p, const struct node_out *out)
     case NODE_OUT_CMD:
     case NODE_OUT_LOG:
     case NODE_OUT_ASK:
+    case NODE_OUT_BUS:
+    case NODE_OUT_STORE:
         break;
     }
 }
@@ -552,9 +554,11 @@ static void drain_node(struct platform *p)
         fold_u64(p, out.kind);
         if (out.kind == NODE_OUT_CMD)
             put_command(p, &out);
-        else if (out.kind != NODE_OUT_LOG)
+        else if (out.kind == NODE_OUT_STORE)
+            node_stored(p->node, out.store.serial, 0, tick_of(p));
+        else if (out.kind != NODE_OUT_LOG && out.kind != NODE_OUT_BUS)
             put_wire(p, &out);
-        else if (p->cfg.loud)
+        else if (out.kind == NODE_OUT_LOG && p->cfg.loud)
             fprintf(stderr, "%lld %.*s\n", (long long)p->now, (int)out.data.len,
                     (const char *)out.data.p);
     }

@@ -141,25 +141,25 @@ void ingress_new_resource(struct ingress_book *b, const struct ingress *i, char 
     str_id(id, INGRESS_ID_MAX, whip ? "WH_" : "RT_", &b->rng);
 }
 
-bool ingress_new_key(struct ingress_book *b, char key[INGRESS_KEY_MAX])
+bool ingress_new_key(size_t chars, char key[INGRESS_KEY_MAX])
 {
-    /* 64 letters, so that each byte of dice is one without a bias; 0 1 I O l are left out by
-     * drawing again. */
+    /* Six bits of dice choose one of 57 letters, or are thrown again: no letter is likelier. */
     static const char letters[] = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
     uint8_t dice[64];
+    size_t n = 0;
 
-    do {
-        size_t n = 0;
+    assert(chars < INGRESS_KEY_MAX);
+    while (n < chars) {
         if (crypt_random(dice, sizeof dice) < 0)
             return false;
-        for (size_t i = 0; i < sizeof dice && n < INGRESS_KEY_CHARS; i++) {
+        for (size_t i = 0; i < sizeof dice && n < chars; i++) {
             uint8_t at = dice[i] & 63;
             if (at < sizeof letters - 1)
                 key[n++] = letters[at];
         }
-        key[n] = '\0';
-        mem_wipe(dice, sizeof dice);
-    } while (strlen(key) < INGRESS_KEY_CHARS || ingress_by_key(b, bytes_str(key)) != NULL);
+    }
+    key[n] = '\0';
+    mem_wipe(dice, sizeof dice);
     return true;
 }
 
@@ -527,6 +527,25 @@ int ingress_delete(struct ingress_book *b, const char *id, uint64_t *serial)
     if (i != NULL && i->fallback)
         return E_NOT_ALLOWED;
     return begin_change(b, INGRESS_DELETED, id, NULL, serial);
+}
+
+int ingress_rotate(struct ingress_book *b, const char *id, uint64_t *serial)
+{
+    const Livekit__IngressInfo *old = ingress_draft(b, id);
+    char key[INGRESS_KEY_MAX];
+
+    if (old == NULL)
+        return E_NOENT;
+    if (old->stream_key[0] == '\0')
+        return E_INVAL;
+    bool fallback = strcmp(id, INGRESS_DEFAULT_ID) == 0;
+    if (!ingress_new_key(fallback ? INGRESS_DEFAULT_CHARS : INGRESS_KEY_CHARS, key))
+        return E_LIBRARY;
+    Livekit__IngressInfo info = *old;
+    info.stream_key = key;
+    int err = ingress_update(b, &info, serial);
+    mem_wipe(key, sizeof key);
+    return err;
 }
 
 void ingress_stored(struct ingress_book *b, uint64_t serial, int err)

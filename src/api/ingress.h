@@ -28,6 +28,7 @@ enum {
     INGRESS_ID_MAX = 64,             /* bytes; ours have 15, a worker may bring others */
     INGRESS_KEY_MAX = 100,           /* OBS' FTL takes 99 characters */
     INGRESS_KEY_CHARS = 12,          /* of a new one, as the original's */
+    INGRESS_DEFAULT_CHARS = 32,      /* of the default one, as Lightspeed's */
     INGRESS_TEXT_MAX = 256,          /* bytes of a name, a room, an identity */
     INGRESS_METADATA_MAX = 64 << 10, /* bytes of a participant's metadata */
     INGRESS_URL_MAX = 2048,          /* bytes of a URL to pull from */
@@ -123,10 +124,11 @@ const char *ingress_base_url(const struct ingress_book *b, Livekit__IngressInput
 
 /* ---- changing ---- */
 
-/* A new id, and a new key from the system's dice.  False without dice. */
+/* A new id, and a new key from the system's dice; that of the default channel is longer.  False
+ * without dice. */
 void ingress_new_id(struct ingress_book *b, char id[INGRESS_ID_MAX]);
 void ingress_new_resource(struct ingress_book *b, const struct ingress *i, char id[INGRESS_ID_MAX]);
-MUST_CHECK bool ingress_new_key(struct ingress_book *b, char key[INGRESS_KEY_MAX]);
+MUST_CHECK bool ingress_new_key(size_t chars, char key[INGRESS_KEY_MAX]);
 
 /* What it will be when every change under way holds; NULL: nothing. */
 const Livekit__IngressInfo *ingress_draft(const struct ingress_book *b, const char *id);
@@ -139,6 +141,9 @@ MUST_CHECK int ingress_create(struct ingress_book *b, const Livekit__IngressInfo
 MUST_CHECK int ingress_update(struct ingress_book *b, const Livekit__IngressInfo *info,
                               uint64_t *serial);
 MUST_CHECK int ingress_delete(struct ingress_book *b, const char *id, uint64_t *serial);
+
+/* The same with a new key.  E_LIBRARY without dice; E_INVAL: it has no key. */
+MUST_CHECK int ingress_rotate(struct ingress_book *b, const char *id, uint64_t *serial);
 
 enum ingress_change_kind { INGRESS_CREATED, INGRESS_UPDATED, INGRESS_DELETED };
 

@@ -1,5 +1,6 @@
 #include "api/node.h"
 
+#include "api/desk.h"
 #include "api/join.h"
 #include "api/lightspeed.h"
 #include "api/pages.h"
@@ -31,6 +32,7 @@ struct waiting {
 struct node {
     struct node_cfg cfg;
     struct hub *hub;
+    struct desk *desk;
     struct arena arena; /* ICE servers */
     struct waiting waiting[WAITING_MAX];
     uint32_t waiting_n;
@@ -155,6 +157,20 @@ static int open_hub(struct node *n, struct tick tick)
     return err != 0 ? err : hub_open(&n->hub, &hc, tick);
 }
 
+static int open_desk(struct node *n)
+{
+    const struct node_cfg *c = &n->cfg;
+
+    return desk_open(&n->desk,
+                     &(struct ingress_cfg){.seed = c->seed ^ 0x696e6772,
+                                           .rtmp_base_url = c->rtmp_base_url,
+                                           .whip_base_url = c->whip_base_url,
+                                           .key_id = c->key_n > 0 ? c->key[0].id : "",
+                                           .key_secret = c->key_n > 0 ? c->key[0].secret : "",
+                                           .default_key = c->default_key},
+                     n->hub);
+}
+
 int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
 {
     if (cfg->shard_n == 0 || cfg->shard_n > NODE_SHARDS_MAX || cfg->key_n > NODE_KEYS_MAX ||
@@ -168,11 +184,14 @@ int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
     int err = webhook_open(&n->webhook, &cfg->webhook);
     if (err == 0)
         err = open_hub(n, tick);
+    if (err == 0) {
+        streams_init(&n->streams, n->hub, &n->cfg);
+        err = open_desk(n);
+    }
     if (err != 0) {
         node_free(n);
         return err;
     }
-    streams_init(&n->streams, n->hub, &n->cfg);
     *ret = n;
     return 0;
 }
@@ -183,6 +202,7 @@ void node_free(struct node *n)
         return;
     if (n->hub != NULL)
         streams_fini(&n->streams);
+    desk_free(n->desk);
     hub_free(n->hub);
     webhook_free(n->webhook);
     arena_fini(&n->arena);
@@ -273,7 +293,7 @@ static void serve_twirp(struct node *n, uint64_t conn, const struct http_msg *re
     call.claims = join_claims(&n->cfg, req, unix_s, &a, &why);
     if (why.status != 0)
         answer_text(n, conn, why.status, why.text);
-    else if (!rooms_serve(&call, req))
+    else if (!desk_serve(n->desk, &call, req, n->hub->house.tick) && !rooms_serve(&call, req))
         answer_text(n, conn, 404, "404 page not found\n");
     if (call.later)
         remember(n, &call);
@@ -419,12 +439,33 @@ static void log_trouble(struct node *n)
                    why[t.kind], t.url, t.event, t.id, t.status, t.err != 0 ? err_text(t.err) : "");
 }
 
+/* What happened to ingresses: webhooks hear of it, sessions in this process are ended. */
+static void tell_ingresses(struct node *n, struct tick tick)
+{
+    struct ingress_book *book = desk_book(n->desk);
+    struct ingress_event ev;
+    struct arena a;
+
+    while (ingress_event(book, &ev)) {
+        const struct ingress *i = ingress_by_id(book, ev.ingress_id);
+        if (ev.kind == INGRESS_EVT_STOP || i == NULL)
+            continue;
+        arena_init(&a, 2 * INGRESS_BYTES_MAX);
+        const Livekit__IngressInfo *info = ingress_info(i, &a);
+        if (info != NULL)
+            webhook_ingress(n->webhook, ev.kind == INGRESS_EVT_STARTED, info, tick);
+        arena_fini(&a);
+    }
+}
+
 void node_tick(struct node *n, struct tick tick)
 {
     struct rpc_result result;
 
     hub_time(n->hub, tick);
     hub_tick(n->hub);
+    desk_tick(n->desk, tick);
+    tell_ingresses(n, tick);
     tick_streams(n);
     while (rpc_result(n->hub, &result)) {
         answer_rpc(n, &result);
@@ -436,7 +477,7 @@ void node_tick(struct node *n, struct tick tick)
 
 us_t node_deadline(const struct node *n)
 {
-    us_t at = us_min(hub_deadline(n->hub), n->streams_at);
+    us_t at = us_min(us_min(hub_deadline(n->hub), desk_deadline(n->desk)), n->streams_at);
 
     return us_min(at, n->hub->house.facts.n > 0 ? 0 : webhook_deadline(n->webhook));
 }
@@ -493,8 +534,55 @@ bool node_output(struct node *n, struct node_out *out)
         translate(it, out);
         return true;
     }
-    *out = (struct node_out){.kind = NODE_OUT_ASK};
+    *out = (struct node_out){.kind = NODE_OUT_BUS};
+    if (desk_bus_op(n->desk, &out->bus))
+        return true;
+    out->kind = NODE_OUT_STORE;
+    if (desk_store_op(n->desk, &out->store))
+        return true;
+    out->kind = NODE_OUT_ASK;
     return webhook_output(n->webhook, &out->ask, n->hub->house.tick);
+}
+
+/* ---- ingresses, the bus, the store ---- */
+
+int node_set_urls(struct node *n, const char *rtmp, const char *whip, const char *ws)
+{
+    return ingress_set_urls(desk_book(n->desk), rtmp, whip, ws);
+}
+
+const char *node_store_kind(uint32_t at)
+{
+    static const char *const kinds[] = {INGRESS_RECORD, INGRESS_STATE};
+
+    return at < ARRAY_LEN(kinds) ? kinds[at] : NULL;
+}
+
+int node_load(struct node *n, const char *kind, struct bytes id, struct bytes body)
+{
+    return ingress_load(desk_book(n->desk), kind, id, body);
+}
+
+void node_bus_news(struct node *n, const struct bus_news *news, struct tick tick)
+{
+    hub_time(n->hub, tick);
+    desk_bus_news(n->desk, news, tick);
+}
+
+void node_bus_left(struct node *n, struct tick tick)
+{
+    desk_bus_left(n->desk, tick);
+}
+
+void node_stored(struct node *n, uint64_t serial, int err, struct tick tick)
+{
+    hub_time(n->hub, tick);
+    desk_stored(n->desk, serial, err, tick);
+}
+
+struct ingress_book *node_ingresses(struct node *n)
+{
+    return desk_book(n->desk);
 }
 
 void node_cmd_blocked(struct node *n, uint8_t shard)
@@ -543,4 +631,5 @@ void node_metrics(const struct node *n, struct str *out)
     metric(out, "sluice_sctp_packets_dropped_total", "counter", h->plane.data_dropped);
     metric(out, "sluice_output_refused_total", "counter", hub->out.refused);
     webhook_metrics(n->webhook, out);
+    desk_metrics(n->desk, out);
 }

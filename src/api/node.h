@@ -14,7 +14,9 @@
 #include "api/webhook.h"
 #include "base/addr.h"
 #include "base/base.h"
+#include "bus/bus.h"
 #include "sfu/cmd.h"
+#include "store/store.h"
 #include "wire/http.h"
 
 enum { NODE_SHARDS_MAX = 64, NODE_KEYS_MAX = 64, NODE_CANDIDATES_MAX = 16 /* of one shard */ };
@@ -80,6 +82,8 @@ struct node_cfg {
     bool open_meet;             /* GET /api/join gives publishing tokens without a secret */
     const char *meet_secret;    /* else: the secret that it asks for; NULL: never */
     struct webhook_cfg webhook; /* url_n 0: none */
+    const char *rtmp_base_url, *whip_base_url; /* told of ingresses; NULL: node_set_urls() says */
+    const char *default_key;                   /* of the default channel; NULL: there is none */
 };
 
 enum node_out_kind {
@@ -90,6 +94,8 @@ enum node_out_kind {
     NODE_OUT_CMD,       /* shard, cmd */
     NODE_OUT_LOG,       /* level, data: one key=value line */
     NODE_OUT_ASK,       /* ask: to be sent, and node_answer() called once */
+    NODE_OUT_BUS,       /* bus: to be done; what comes of it goes to node_bus_news() */
+    NODE_OUT_STORE,     /* store: to be written; then node_stored(), in this order */
 };
 
 struct node_out {
@@ -109,6 +115,8 @@ struct node_out {
                               node_cmd_blocked() and get it again later */
     int level;
     struct ask ask; /* valid until the next node_output() */
+    struct bus_op bus;
+    struct store_op store;
 };
 
 MUST_CHECK int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick);
@@ -125,6 +133,19 @@ void node_conn_closed(struct node *n, uint64_t conn, struct tick tick);
 void node_event(struct node *n, uint8_t shard, const struct evt *ev, struct tick tick);
 /* What came of a NODE_OUT_ASK. */
 void node_answer(struct node *n, const struct reply *answer, struct tick tick);
+/* Where clients reach what the node itself does not open; NULL: as it was. */
+MUST_CHECK int node_set_urls(struct node *n, const char *rtmp, const char *whip, const char *ws);
+/* A record of the store, before anything else is done; kinds in the order of node_store_kind().
+ * Negative: it is skipped. */
+MUST_CHECK int node_load(struct node *n, const char *kind, struct bytes id, struct bytes body);
+const char *node_store_kind(uint32_t at); /* NULL: there are no more */
+void node_bus_news(struct node *n, const struct bus_news *news, struct tick tick);
+/* A process has left the bus. */
+void node_bus_left(struct node *n, struct tick tick);
+void node_stored(struct node *n, uint64_t serial, int err, struct tick tick);
+/* The registry of ingresses. */
+struct ingress_book;
+struct ingress_book *node_ingresses(struct node *n);
 void node_tick(struct node *n, struct tick tick);
 us_t node_deadline(const struct node *n);
 bool node_output(struct node *n, struct node_out *out);

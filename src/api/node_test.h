@@ -44,6 +44,8 @@ struct fake {
     char fixture[8][65536];
     uint64_t ask_id; /* of the last request to another server */
     char ask_body[256];
+    int store_err; /* what the store says to every write */
+    void (*bus_op)(struct fake *f, const struct bus_op *op); /* NULL: nobody is on the bus */
 };
 
 static const uint8_t fake_digest[32] = {1, 2, 3};
@@ -158,6 +160,10 @@ static inline void fake_drain(struct fake *f)
             EXPECT(out.data.len < sizeof c->body);
             memcpy(c->body, out.data.p, out.data.len);
             c->body[out.data.len] = '\0';
+        } else if (out.kind == NODE_OUT_STORE) {
+            node_stored(f->node, out.store.serial, f->store_err, f->tick);
+        } else if (out.kind == NODE_OUT_BUS && f->bus_op != NULL) {
+            f->bus_op(f, &out.bus);
         }
     }
 }

@@ -452,7 +452,6 @@ static const struct {
     const char *msg;
 } absent[] = {
     {"/twirp/livekit.Egress/", TWIRP_INTERNAL, "egress not connected (redis required)"},
-    {"/twirp/livekit.Ingress/", TWIRP_INTERNAL, "ingress not connected (redis required)"},
     {"/twirp/livekit.SIP/", TWIRP_INTERNAL, "sip not connected (redis required)"},
 };
 
