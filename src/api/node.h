@@ -33,11 +33,6 @@ struct node_candidate {
     struct addr addr; /* addr.tcp: an ICE-TCP passive candidate */
 };
 
-/* Who may publish over WHIP: the key says into which room, as whom. */
-struct node_stream_key {
-    const char *key, *room, *identity;
-};
-
 struct node_limits {
     uint32_t max_metadata_size, max_attributes_size;                /* bytes: 524288, 65536 */
     uint32_t max_room_name_length, max_participant_identity_length; /* 256 */
@@ -75,8 +70,6 @@ struct node_cfg {
     uint32_t preset_n;
     const char *ice_servers_json; /* NULL, or [{"urls":[..],"username":..,"credential":..}] */
     struct node_limits limits;
-    const struct node_stream_key *stream_key;
-    uint32_t stream_key_n;
     const char *const *private_room; /* watched with a token alone; "*": all */
     uint32_t private_room_n;
     bool open_meet;             /* GET /api/join gives publishing tokens without a secret */

@@ -72,6 +72,14 @@ static void stream_free(struct stream *st)
 
 void stream_end(struct stream *st, Livekit__DisconnectReason reason)
 {
+    struct streams *all = st->all;
+
+    if (all->book != NULL && st->ingress_id[0] != '\0')
+        ingress_session_end(all->book, st->ingress_id, st->resource,
+                            reason == LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH
+                                ? "the offer could not be answered"
+                                : NULL,
+                            all->hub->house.tick);
     hub_hang_up(st->all->hub, st->conn, reason);
     stream_free(st);
 }
@@ -169,6 +177,41 @@ int stream_offer(struct stream *st, const char *sdp, struct str *answer)
         st->said = copy;
         remember(st, copy);
     }
+    return 0;
+}
+
+struct stream *stream_of(const struct streams *all, const struct member *m, enum stream_kind kind)
+{
+    const struct session *s = m != NULL ? m->session : NULL;
+
+    if (s == NULL || s->voice == NULL || s->voice->list != &all->hub->voices)
+        return NULL;
+    struct stream *st = s->voice->owner;
+    return st->kind == kind ? st : NULL;
+}
+
+int stream_replace(struct stream *st, const struct stream_join *j, struct str *answer)
+{
+    Livekit__SessionDescription d = LIVEKIT__SESSION_DESCRIPTION__INIT;
+    struct hub_successor by = {
+        .add = j->add, .add_n = j->add_n, .offer = &d, .within_us = STREAM_CONNECT_US};
+    char *said = mem_dup_str(j->offer);
+
+    d.type = (char *)"offer"; /* protobuf-c knows no const; nobody writes it */
+    d.sdp = said;
+    (void)map_take(&st->all->by_id,
+                   bytes_str(st->id)); /* whoever had it must not end the new one */
+    bool ok = said != NULL && make_id(st) == 0 && map_put(&st->all->by_id, bytes_str(st->id), st) &&
+              hub_replace(st->all->hub, st->conn, &by) && take_answer(st, answer);
+    if (!ok || st->voice.over) {
+        mem_free(said);
+        stream_end(st, LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH);
+        return E_MALFORMED;
+    }
+    mem_free(st->said);
+    st->said = said;
+    remember(st, said);
+    stream_retag(st);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #ifndef API_STREAM_H
 #define API_STREAM_H
 
+#include "api/ingress_session.h"
 #include "api/node.h"
 #include "signal/hub.h"
 #include "wire/sdpfrag.h"
@@ -23,6 +24,7 @@ enum {
     STREAM_ARENA_BYTES = 8 << 20, /* one description, unfolded */
     STREAM_ID_MAX = 32,           /* "WH_" and 24 characters that nobody guesses */
     STREAM_ETAG_MAX = 20,         /* with its quotes */
+    STREAM_CONNECT_US = 15000000, /* for the sender that took another's place */
     STREAM_GRACE_US = 10000000,   /* a sender's connection has failed; until its tracks end */
     STREAM_ASKS_PER_S = 10,       /* requests to one resource; chosen: trickling sends a few */
     STREAM_ASKS_BURST = 100,
@@ -49,9 +51,9 @@ struct stream {
     enum stream_quality quality;
     uint32_t asks; /* that it may make now */
     us_t asks_at;
-    char ingress_id[24], resource[24]; /* WHIP by key */
-    bool live;                         /* its connection was up once */
-    struct stream *next, **back;       /* all of its kind */
+    char ingress_id[INGRESS_ID_MAX], resource[INGRESS_ID_MAX]; /* WHIP by key */
+    bool live;                                                 /* its connection was up once */
+    struct stream *next, **back;                               /* all of its kind */
     /* Lightspeed */
     uint64_t socket;       /* 0: lost */
     char fingerprint[200]; /* of the page's peer connection: how it is known again */
@@ -60,6 +62,7 @@ struct stream {
 
 struct streams {
     struct hub *hub;
+    struct ingress_book *book; /* of stream keys; NULL: there are none */
     const struct node_cfg *cfg;
     struct map by_id, by_socket;
     struct stream *first[STREAM_LIGHTSPEED + 1];
@@ -90,6 +93,11 @@ bool stream_open(struct streams *all, struct stream_join *j, struct str *answer,
 /* Says another offer, or the same once more; `answer` may be NULL.  E_MALFORMED: the session is
  * over and the stream gone. */
 MUST_CHECK int stream_offer(struct stream *st, const char *sdp, struct str *answer);
+/* Another sender continues this one, whose resource is no more: a new id, a new ETag.  As
+ * stream_offer(). */
+MUST_CHECK int stream_replace(struct stream *st, const struct stream_join *j, struct str *answer);
+/* The stream of this kind that a member's session belongs to; NULL: another kind of session. */
+struct stream *stream_of(const struct streams *all, const struct member *m, enum stream_kind kind);
 /* It leaves the room; *st is gone. */
 void stream_end(struct stream *st, Livekit__DisconnectReason reason);
 struct stream *stream_find(const struct streams *all, struct bytes id);

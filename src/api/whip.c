@@ -2,7 +2,6 @@
 
 #include "api/join.h"
 #include "base/mem.h"
-#include "crypt/crypt.h"
 #include "wire/pb.h"
 #include "wire/sdp.h"
 
@@ -32,41 +31,26 @@ static bool is_token(const char *text)
     return dots == 2;
 }
 
-static bool same_secret(const char *have, const char *given)
-{
-    size_t n = strlen(have);
-
-    return strlen(given) == n && crypt_equal(have, given, n);
-}
-
 static struct token_claims *claims_of_key(const struct resource_ask *q, const char *key,
-                                          struct arena *keep)
+                                          struct arena *keep, const struct ingress **by)
 {
-    const struct node_cfg *cfg = q->all->cfg;
-    const struct node_stream_key *k = NULL;
+    struct ingress_book *book = q->all->book;
+    const struct ingress *i = book != NULL ? ingress_by_key(book, bytes_str(key)) : NULL;
+    const char *why;
 
-    for (uint32_t i = 0; i < cfg->stream_key_n; i++)
-        if (same_secret(cfg->stream_key[i].key, key))
-            k = &cfg->stream_key[i];
-    if (k == NULL) {
+    if (i == NULL) {
         resource_answer(q, 401, "this stream key is not known");
         return NULL;
     }
-    struct token_claims *c = arena_zero(keep, sizeof *c);
-    if (c == NULL) {
-        resource_answer(q, 503, "out of memory");
+    enum psrpc_code code = ingress_may(i, ADMIT_WHIP, &why);
+    if (code != PSRPC_OK) {
+        resource_answer(q, psrpc_code_http(code), why);
         return NULL;
     }
-    c->issuer = cfg->key_n > 0 ? cfg->key[0].id : "";
-    c->identity = k->identity;
-    c->name = k->identity;
-    c->metadata = c->room_preset = c->sha256 = "";
-    c->kind = "ingress";
-    c->has_video = true;
-    c->video.room_join = true;
-    c->video.room = k->room;
-    c->video.destination_room = "";
-    c->video.can_subscribe = TOKEN_FALSE;
+    struct token_claims *c = ingress_claims(book, i, keep, q->all->hub->house.tick);
+    if (c == NULL)
+        resource_answer(q, 503, "out of memory");
+    *by = i;
     return c;
 }
 
@@ -89,20 +73,21 @@ static struct token_claims *claims_of_token(const struct resource_ask *q, struct
     return c;
 }
 
-static struct token_claims *who(const struct resource_ask *q, struct arena *keep)
+static struct token_claims *who(const struct resource_ask *q, struct arena *keep,
+                                const struct ingress **by)
 {
     const char *given = resource_bearer(q);
     const char *in_path = q->seg_n > 1 && !q->json ? q->seg[1] : NULL;
 
     if (in_path != NULL)
-        return claims_of_key(q, in_path, keep);
+        return claims_of_key(q, in_path, keep, by);
     if (given == NULL && *q->req->query == '\0') {
         resource_answer(q, 401, "a token or a stream key is missing");
         return NULL;
     }
     if (given == NULL || is_token(given) || q->json)
         return claims_of_token(q, keep);
-    return claims_of_key(q, given, keep);
+    return claims_of_key(q, given, keep, by);
 }
 
 /* ---- what it sends ---- */
@@ -214,19 +199,57 @@ static void tag_by_ufrag(struct stream *st)
     (void)str_copy(st->etag, sizeof st->etag, bytes_str(s->pc[PC_PUBLISHER].local.ufrag)); /* 8 */
 }
 
-static void publish(const struct resource_ask *q, struct stream_join *j)
+/* Who publishes under this name already, over WHIP and by the same key. */
+static struct stream *find_before(const struct resource_ask *q, const struct stream_join *j,
+                                  const struct ingress *by)
 {
-    struct session_refusal why;
-    struct stream *st;
-    struct str answer;
+    const struct room *r = house_find(&q->all->hub->house, j->claims->video.room);
+    const struct member *m = r != NULL ? room_find(r, j->claims->identity) : NULL;
+    struct stream *st = stream_of(q->all, m, STREAM_WHIP);
 
+    return by != NULL && st != NULL && strcmp(st->ingress_id, by->info->ingress_id) == 0 ? st
+                                                                                         : NULL;
+}
+
+/* The registry hears of the session; what is reported by one before it no longer counts. */
+static void note_begin(struct stream *st, const char *ingress_id)
+{
+    struct ingress_book *book = st->all->book;
+    struct ingress *i = book != NULL ? ingress_by_id(book, ingress_id) : NULL;
+    struct tick tick = st->all->hub->house.tick;
+
+    if (i == NULL || ingress_session_begin(book, i, tick) != 0)
+        return; /* without memory its state says nothing of this session */
+    (void)str_copy(st->ingress_id, sizeof st->ingress_id, bytes_str(ingress_id)); /* as long */
+    (void)str_copy(st->resource, sizeof st->resource,
+                   bytes_str(i->state->resource_id)); /* as well */
+    st->live = false;
+}
+
+static void publish(const struct resource_ask *q, struct stream_join *j, const struct ingress *by)
+{
+    struct session_refusal why = {.status = 400, .text = "the offer cannot be answered"};
+    struct stream *st = find_before(q, j, by);
+    char ingress_id[INGRESS_ID_MAX] = "";
+    struct str answer;
+    bool ok;
+
+    if (by != NULL)
+        (void)str_copy(ingress_id, sizeof ingress_id,
+                       bytes_str(by->info->ingress_id)); /* as long */
     str_init(&answer, SDP_BYTES_MAX);
-    if (!stream_open(q->all, j, &answer, &st, &why)) {
+    if (st != NULL)
+        ok = stream_replace(st, j, &answer) == 0;
+    else
+        ok = stream_open(q->all, j, &answer, &st, &why);
+    if (!ok) {
         resource_answer(q, why.status, why.text);
     } else if (!is_heard(st, j->add_n)) {
         stream_end(st, LIVEKIT__DISCONNECT_REASON__JOIN_FAILURE);
         resource_answer(q, 406, "a picture or sound was offered without a codec that can be taken");
     } else {
+        if (by != NULL)
+            note_begin(st, ingress_id);
         if (q->json)
             tag_by_ufrag(st);
         resource_created(q, st, q->req->path, NULL, &answer);
@@ -239,15 +262,16 @@ static void post(const struct resource_ask *q)
     struct stream_join j = {.kind = STREAM_WHIP,
                             .id = q->json ? "" : NULL,
                             .user_agent = http_header_get(q->req, "user-agent")};
+    const struct ingress *by = NULL;
     char *sdp = resource_sdp(q);
 
     if (sdp == NULL)
         return;
     arena_init(&j.keep, SESSION_CLAIMS_BYTES);
-    j.claims = who(q, &j.keep);
+    j.claims = who(q, &j.keep, &by);
     j.offer = sdp;
     if (j.claims != NULL && read_offer(q, sdp, &j))
-        publish(q, &j);
+        publish(q, &j, by);
     arena_fini(&j.keep);
 }
 
@@ -331,7 +355,27 @@ bool whip_http(struct streams *all, uint64_t conn, const struct http_msg *req)
 
 void whip_news(struct stream *st, uint64_t heard)
 {
+    const struct session *s = stream_session(st);
+
     (void)heard;
-    if (st->voice.over)
+    if (st->voice.over || s == NULL) {
         stream_end(st, LIVEKIT__DISCONNECT_REASON__UNKNOWN_REASON);
+        return;
+    }
+    if (st->live || st->ingress_id[0] == '\0' || !stream_is_up(st))
+        return;
+    st->live = true;
+    ingress_session_live(st->all->book, st->ingress_id, st->resource, s->member->room->sid,
+                         st->all->hub->house.tick);
+}
+
+void whip_stop(struct streams *all, const char *ingress_id)
+{
+    struct stream *after;
+
+    for (struct stream *st = all->first[STREAM_WHIP]; st != NULL; st = after) {
+        after = st->next;
+        if (strcmp(st->ingress_id, ingress_id) == 0)
+            stream_end(st, LIVEKIT__DISCONNECT_REASON__PARTICIPANT_REMOVED);
+    }
 }

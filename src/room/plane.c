@@ -90,6 +90,14 @@ static void release(struct plane_table *t, struct plane_slot *slot)
     *slot = (struct plane_slot){0};
 }
 
+void plane_rehang(struct plane *p, enum plane_kind kind, handle h, handle inner)
+{
+    struct plane_slot *slot = find(p, kind, h);
+
+    if (slot != NULL)
+        slot->inner = inner;
+}
+
 void plane_untake(struct plane *p, enum plane_kind kind, handle h)
 {
     struct plane_slot *slot = find(p, kind, h);

@@ -64,6 +64,8 @@ MUST_CHECK handle plane_take(struct plane *p, uint8_t shard, enum plane_kind kin
                              handle inner, handle outer);
 /* A handle that no command has named yet goes back at once. */
 void plane_untake(struct plane *p, enum plane_kind kind, handle h);
+/* What it hangs on from now on (struct plane_slot.inner). */
+void plane_rehang(struct plane *p, enum plane_kind kind, handle h, handle inner);
 /* Orders its end. Stale handles and 0 are ignored. */
 void plane_close(struct plane *p, enum plane_kind kind, handle h);
 /* The owner of a live handle; NULL when stale, closing or unknown. */

@@ -354,6 +354,45 @@ int pub_go_live(struct pub *p, const struct pub_media *media)
     return 0;
 }
 
+/* Subscribers were told payload types and layers: these must be the same. */
+bool pub_may_move(const struct pub *p, const struct pub_media *media)
+{
+    if (p->state != PUB_LIVE || media->codec_n != p->codec_n || media->layer_n != p->layer_n)
+        return false;
+    for (uint32_t i = 0; i < p->codec_n; i++) {
+        const struct pub_codec *a = &p->codec[i], *b = &media->codec[i];
+        if (a->c.pt != b->c.pt || a->c.codec != b->c.codec || a->c.rtx_pt != b->c.rtx_pt ||
+            a->c.clock_hz != b->c.clock_hz || a->profile != b->profile)
+            return false;
+    }
+    return handle_shard(media->peer) == handle_shard(p->track);
+}
+
+int pub_move(struct pub *p, const struct pub_media *media)
+{
+    struct plane *plane = &p->member->room->house->plane;
+    struct cmd c = {0};
+
+    (void)str_copy(p->mid, sizeof p->mid, bytes_str(media->mid)); /* checked when parsed */
+    p->ext = media->ext;
+    memcpy(p->codec, media->codec, p->codec_n * sizeof *p->codec);
+    memcpy(p->layer, media->layer, p->layer_n * sizeof *p->layer);
+    fill_track_open(p, media->peer, &c);
+    if (!plane_push(plane, handle_shard(p->track), &c))
+        return E_LIMIT;
+    plane_rehang(plane, PLANE_TRACK, p->track, media->peer);
+    for (uint32_t s = 0; p->mirror != NULL && s < plane->shard_n; s++) {
+        if (p->mirror[s].track == 0)
+            continue;
+        fill_track_open(p, 0, &c);
+        c.track_open.track = p->mirror[s].track;
+        c.track_open.home = p->track;
+        (void)plane_push(plane, (uint8_t)s, &c); /* refused: its viewers wait for a key frame less
+                                                    gracefully */
+    }
+    return 0;
+}
+
 void pub_set_mime(struct pub *p, const char *mime)
 {
     char *copy;

@@ -33,6 +33,10 @@ struct pub_media {
 };
 /* Opens the track and shows the publication to the others.  E_LIMIT, E_NOMEM. */
 MUST_CHECK int pub_go_live(struct pub *p, const struct pub_media *media);
+/* Can what this section sends go on as the publication, so that subscribers see a pause and no
+ * more? Then pub_move() has it do so: E_LIMIT. */
+bool pub_may_move(const struct pub *p, const struct pub_media *media);
+MUST_CHECK int pub_move(struct pub *p, const struct pub_media *media);
 void pub_set_muted(struct pub *p, bool muted);
 /* Tells the shards what they do not know yet of the member's publications; returns when to try
  * again (US_NEVER). */

@@ -83,6 +83,7 @@ struct pub {
     uint32_t cid_n;
     enum pub_state state;
     bool video, svc, told_subscribed;
+    bool adrift;      /* live, but its connection is being replaced (signal/negotiate) */
     bool told_muted; /* what the shard last heard */
     track_id track;  /* 0 while pending */
     char mid[CMD_MID_MAX];

@@ -34,14 +34,18 @@ void gop_asked(struct gop *g, us_t now)
     g->asked_at = now;
 }
 
+void gop_forget(struct gop *g, struct replay *r)
+{
+    g->from = 0;
+    r->keep = REPLAY_KEEP_NONE;
+}
+
 void gop_tick(struct gop *g, struct replay *r, us_t now)
 {
     if (g->asked && now - g->asked_at > GOP_PATIENCE_US)
         g->deaf = true;
-    if (g->from != 0 && now - g->at > GOP_AGE_US) {
-        g->from = 0;
-        r->keep = REPLAY_KEEP_NONE;
-    }
+    if (g->from != 0 && now - g->at > GOP_AGE_US)
+        gop_forget(g, r);
 }
 
 const struct pkt *gop_serve(const struct gop *g, const struct replay *r, us_t since, us_t now)

@@ -41,6 +41,8 @@ struct gop {
 void gop_init(struct gop *g, bool on, bool deaf, struct replay *r);
 /* A packet of a key frame. */
 void gop_key(struct gop *g, struct replay *r, const struct pkt *p);
+/* What follows does not continue it. */
+void gop_forget(struct gop *g, struct replay *r);
 /* The publisher was asked for a key frame. */
 void gop_asked(struct gop *g, us_t now);
 /* Gives up a group that is too old, learns deafness. */

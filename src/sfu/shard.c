@@ -57,18 +57,23 @@ static void sub_end(struct shard *s, struct sub *b)
     mem_free(b);
 }
 
+static void track_unlink(struct track *t)
+{
+    for (uint8_t i = 0; i < t->layer_n; i++)
+        demux_forget(t->link, &t->rx[i]);
+    *t->link_back = t->link_next;
+    if (t->link_next != NULL)
+        t->link_next->link_back = t->link_back;
+    t->link = NULL;
+}
+
 static void track_end(struct shard *s, struct track *t)
 {
     while (t->fwd_n > 0)
         sub_end(s, t->fwd[t->fwd_n - 1].sub);
     plane_unqueue(s, t);
-    if (t->link != NULL) {
-        for (uint8_t i = 0; i < t->layer_n; i++)
-            demux_forget(t->link, &t->rx[i]);
-        *t->link_back = t->link_next;
-        if (t->link_next != NULL)
-            t->link_next->link_back = t->link_back;
-    }
+    if (t->link != NULL)
+        track_unlink(t);
     table_take(&s->tracks, t->id);
     track_free(t, &s->slab);
 }
@@ -249,14 +254,55 @@ static void name_streams(struct link *l, struct track *t, const struct cmd_track
     l->last_rx = NULL;
 }
 
+static void track_link(struct track *t, struct link *l, const struct cmd_track_open *c)
+{
+    t->link = l;
+    t->link_next = l->tracks;
+    t->link_back = &l->tracks;
+    if (l->tracks != NULL)
+        l->tracks->link_back = &t->link_next;
+    l->tracks = t;
+    merge_section(l, c);
+    name_streams(l, t, c);
+}
+
+/* The same publication from another peer of its publisher. */
+static void track_move(struct shard *s, struct track *t, struct link *l,
+                       const struct cmd_track_open *c)
+{
+    if (c->home != t->home || c->layer_n != t->layer_n || c->codec_n != t->codec_n ||
+        (c->home == 0 && l == NULL)) {
+        plane_count(s, SHARD_STALE_COMMAND);
+        return;
+    }
+    if (l != NULL) {
+        if (t->link != NULL)
+            track_unlink(t);
+        memcpy(t->mid, c->mid, sizeof t->mid - 1);
+        memcpy(t->codec, c->codec, sizeof t->codec);
+        for (uint8_t i = 0; i < t->layer_n; i++) {
+            memcpy(t->rid[i], c->layer[i].rid, sizeof t->rid[i] - 1);
+            rx_restart(&t->rx[i], 0);
+            t->rx[i].rtx_ssrc = 0;
+        }
+        track_link(t, l, c);
+    }
+    track_renew(t);
+    for (uint32_t i = 0; i < t->fwd_n; i++)
+        track_choose(t, &t->fwd[i], s->tick.now);
+}
+
 static void track_begin(struct shard *s, const struct cmd_track_open *c)
 {
     struct link *l = c->home == 0 ? plane_link(s, c->peer) : NULL;
     struct evt gone = {.kind = EVT_TRACK_GONE, .track_gone = {.track = c->track}};
-    struct track *t;
+    struct track *t = c->track != 0 ? plane_track(s, c->track) : NULL;
 
-    if (c->track == 0 || plane_track(s, c->track) != NULL || (c->home == 0 && l == NULL) ||
-        handle_shard(c->track) != s->cfg.index) {
+    if (t != NULL) {
+        track_move(s, t, l, c);
+        return;
+    }
+    if (c->track == 0 || (c->home == 0 && l == NULL) || handle_shard(c->track) != s->cfg.index) {
         plane_count(s, SHARD_STALE_COMMAND);
         return;
     }
@@ -269,16 +315,8 @@ static void track_begin(struct shard *s, const struct cmd_track_open *c)
         plane_emit(s, &gone);
         return;
     }
-    if (l != NULL) {
-        t->link = l;
-        t->link_next = l->tracks;
-        t->link_back = &l->tracks;
-        if (l->tracks != NULL)
-            l->tracks->link_back = &t->link_next;
-        l->tracks = t;
-        merge_section(l, c);
-        name_streams(l, t, c);
-    }
+    if (l != NULL)
+        track_link(t, l, c);
     s->tracks_at = us_min(s->tracks_at, s->tick.now + PLANE_TRACKS_US);
 }
 

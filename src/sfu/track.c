@@ -178,6 +178,21 @@ void track_detach(struct track *t, struct sub *s)
     t->fwd_done = u32_min(t->fwd_done, t->fwd_n);
 }
 
+void track_renew(struct track *t)
+{
+    for (uint32_t i = 0; i < t->fwd_n; i++) {
+        if (t->fwd[i].flags & FWD_PAUSED)
+            continue;
+        fwd_pause(&t->fwd[i]);
+        fwd_resume(&t->fwd[i]);
+    }
+    for (uint8_t i = 0; i < t->layer_n; i++) {
+        gop_forget(&t->gop[i], &t->replay[i]);
+        t->layer[i].sr = (struct layer_sr){0};
+    }
+    t->clock_known = false;
+}
+
 void track_mute(struct track *t, bool muted)
 {
     if (muted == t->muted)

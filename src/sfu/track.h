@@ -90,6 +90,9 @@ static inline struct fwd *track_fwd(const struct track *t, const struct sub *s)
  * in it would go out twice.  False: none is left. */
 bool track_catch_up(struct track *t, us_t now, struct tx *tx);
 
+/* Another sender follows: forwarders go on from its next key frame, without a gap in their numbers.
+ */
+void track_renew(struct track *t);
 /* While muted nothing is forwarded, whatever arrives. */
 void track_mute(struct track *t, bool muted);
 

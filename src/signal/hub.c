@@ -155,6 +155,27 @@ bool hub_request(struct hub *hub, uint64_t conn, const Livekit__SignalRequest *r
     return true;
 }
 
+bool hub_replace(struct hub *hub, uint64_t conn, const struct hub_successor *by)
+{
+    struct session *s = hub_session(hub, conn);
+
+    if (s == NULL || s->ended)
+        return false;
+    negotiate_replace(s);
+    for (size_t i = 0; i < by->add_n; i++)
+        request_add_track(s, by->add[i]);
+    int err = negotiate_offer(s, by->offer);
+    negotiate_settle(s);
+    if (err != 0) {
+        session_start_over(s, LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH);
+        return false;
+    }
+    s->remove_at = hub->house.tick.now + by->within_us;
+    s->remove_reason = LIVEKIT__DISCONNECT_REASON__CONNECTION_TIMEOUT;
+    room_due(s->member->room, s->remove_at);
+    return true;
+}
+
 void hub_hang_up(struct hub *hub, uint64_t conn, Livekit__DisconnectReason reason)
 {
     struct session *s = hub_session(hub, conn);

@@ -78,6 +78,16 @@ uint64_t hub_voice_conn(struct hub *hub);
 struct session *hub_session(const struct hub *hub, uint64_t conn);
 /* What the adapter says for its participant.  False: the session has ended. */
 bool hub_request(struct hub *hub, uint64_t conn, const Livekit__SignalRequest *r);
+/* Another client takes the participant's place: `add` and `offer` are its, and what it publishes
+ * goes on as what was published.  It must connect within `within_us`.  False: the session has
+ * ended. */
+struct hub_successor {
+    Livekit__AddTrackRequest **add;
+    size_t add_n;
+    const Livekit__SessionDescription *offer;
+    us_t within_us;
+};
+bool hub_replace(struct hub *hub, uint64_t conn, const struct hub_successor *by);
 /* The participant leaves; the voice is free from here on. */
 void hub_hang_up(struct hub *hub, uint64_t conn, Livekit__DisconnectReason reason);
 

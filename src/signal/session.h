@@ -115,6 +115,7 @@ struct session {
     struct session *next_ended;
     uint64_t conn;       /* 0: the socket is lost */
     struct voice *voice; /* instead of a socket; the adapter's; conn then has VOICE_CONN */
+    peer_id replaced;    /* the peer that another takes the place of, while that is agreed */
     bool standing;       /* its media sections are sent on whatever they carry at present: the other
                             side negotiates once (negotiate.h) */
     us_t resume_us;      /* after a failed connection, for its return */

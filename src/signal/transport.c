@@ -130,6 +130,18 @@ static void end_association(struct transport *t)
         t->channel[i] = -1;
 }
 
+peer_id transport_renew(struct transport *t)
+{
+    struct session *s = t->session;
+    peer_id peer = t->peer;
+    uint8_t index = t->index;
+
+    end_association(t);
+    transport_fini(t);
+    transport_init(t, s, index);
+    return peer;
+}
+
 void transport_close(struct transport *t)
 {
     end_association(t);

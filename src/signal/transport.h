@@ -17,6 +17,8 @@ MUST_CHECK int transport_open(struct transport *t, bool dtls_client);
 int transport_set_remote(struct transport *t, const struct peer_remote *remote, bool *restarted);
 /* New local credentials. */
 int transport_restart(struct transport *t);
+/* As if it had never been opened; gives the peer that it was, which is the caller's to end. */
+peer_id transport_renew(struct transport *t);
 /* ORDERs its end. */
 void transport_close(struct transport *t);
 /* Candidates of the peer's shard as trickled messages, the last one final. */
