@@ -10,7 +10,7 @@
  *   start  {"event":"start","stream_key":K,"channel_id":N,"protocol":"ftl","remote":"ip:port",
  *           "hmac_challenge":H,"hmac_digest":D}          the last two with FTL, K is D there too
  *   reply  {"allow":true,"key":"...","stream":"...","reason":"..."}   all but allow optional
- *   end    {"event":"end","stream_key":K,"status":"ended"}
+ *   end    {"stream_key":K,"status":"ended"}
  *
  * Sans-IO: sockets are the owner's (AUTH_OUT_CONNECT and so on), TLS is done here.  Keys appear
  * in no event but the answer's.  One thread; heap through base/mem.
@@ -85,8 +85,8 @@ void auth_free(struct auth *a);
 /* Is there a service to ask? */
 bool auth_wanted(const struct auth *a);
 
-/* Asks; the answer is an event with *id.  Negative: refused at once (E_LIMIT, E_TOO_LARGE,
- * E_NOMEM). */
+/* Asks; auth_wanted() holds.  The answer is an event with *id.  Negative: refused at once (E_LIMIT,
+ * E_TOO_LARGE, E_NOMEM). */
 MUST_CHECK int auth_start(struct auth *a, const struct auth_query *q, struct tick tick,
                           uint64_t *id);
 /* The publisher went away meanwhile: no event will come. */
@@ -96,12 +96,12 @@ void auth_end(struct auth *a, const struct auth_query *q, struct tick tick);
 
 /* WebSocket: what the owner's sockets do.  `err` 0: the other side ended. */
 void auth_connected(struct auth *a, uint64_t conn, struct tick tick);
-void auth_input(struct auth *a, uint64_t conn, struct bytes in, struct tick tick);
-void auth_closed(struct auth *a, uint64_t conn, int err, struct tick tick);
+void auth_input(struct auth *a, uint64_t conn, struct bytes in);
+void auth_closed(struct auth *a, uint64_t conn, int err);
 bool auth_output(struct auth *a, struct auth_out *out);
 /* HTTP: requests to be sent, and their answers. */
 bool auth_ask(struct auth *a, struct ask *out);
-void auth_answer(struct auth *a, const struct reply *in, us_t now);
+void auth_answer(struct auth *a, const struct reply *in);
 
 void auth_tick(struct auth *a, us_t now);
 us_t auth_deadline(const struct auth *a);

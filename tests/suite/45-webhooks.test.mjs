@@ -115,10 +115,9 @@ test('webhooks: one receiver is down and one is slow, and nobody else notices', 
     });
 });
 
-test('webhooks: filters, and the whole room with tracks', async () => {
+test('webhooks: filters, and the whole room with tracks', { skip: ORIGINAL && 'the release at hand has no enable_full_room_in_webhooks' }, async () => {
     const h = await startHooks();
     const config = hookConfig([h.url], ', filter_params: { exclude_events: [room_started, participant_joined] }');
-    if (ORIGINAL) return void (await h.stop()); /* the release at hand has no enable_full_room_in_webhooks */
     await told([h], [...config, 'room: { enable_full_room_in_webhooks: true }'], async (s, rs) => {
         const r = new NodePerson(await rtcnode(), 'rob', 3);
         await gathering([r], async () => {
@@ -134,8 +133,7 @@ test('webhooks: filters, and the whole room with tracks', async () => {
     });
 });
 
-test('webhooks: what a stop ends is told before the server goes', async () => {
-    if (ORIGINAL) return;
+test('webhooks: what a stop ends is told before the server goes', { skip: ORIGINAL && 'what the original does then is not promised' }, async () => {
     const h = await startHooks();
     await told([h], hookConfig([h.url]), async (s, rs) => {
         await rs.createRoom({ name: 'last' });
