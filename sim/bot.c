@@ -170,6 +170,12 @@ static void send_video(struct bot *b, struct tick tick)
     o->ts += BOT_VIDEO_US * 90 / 1000;
 }
 
+void bot_speak(struct bot *b, bool loud)
+{
+    b->loud = loud;
+    client_level(b->client, 0, loud ? 10 : 127);
+}
+
 void bot_mute(struct bot *b, uint32_t track, bool muted)
 {
     b->out[track].muted = muted;
@@ -271,6 +277,27 @@ static void follow(struct bot *b, const struct client_event *ev, us_t now)
     (void)str_copy(h->publisher, sizeof h->publisher, bytes_str(ev->identity));
 }
 
+bool bot_hears_speak(const struct bot *b, const char *sid)
+{
+    for (uint32_t i = 0; i < b->speaking_n; i++)
+        if (strcmp(b->speaking[i], sid) == 0)
+            return true;
+    return false;
+}
+
+static void note_speaker(struct bot *b, const struct client_event *ev)
+{
+    uint32_t i = 0;
+
+    while (i < b->speaking_n && strcmp(b->speaking[i], ev->sid) != 0)
+        i++;
+    if (!ev->speaks && i < b->speaking_n)
+        memcpy(b->speaking[i], b->speaking[--b->speaking_n], BOT_SID_MAX);
+    if (!ev->speaks || i < b->speaking_n || b->speaking_n == BOT_KNOWN_MAX)
+        return;
+    memcpy(b->speaking[b->speaking_n++], ev->sid, BOT_SID_MAX);
+}
+
 void bot_events(struct bot *b, us_t now)
 {
     struct client_event ev;
@@ -289,6 +316,9 @@ void bot_events(struct bot *b, us_t now)
             break;
         case CLIENT_EVT_RESUMED:
             b->resumed_n++;
+            break;
+        case CLIENT_EVT_SPEAKER:
+            note_speaker(b, &ev);
             break;
         case CLIENT_EVT_PUBLISHED:
             memcpy(b->out[ev.track].sid, ev.sid, BOT_SID_MAX);

@@ -93,6 +93,9 @@ struct bot {
     uint32_t said_by_n;
     uint64_t data_n[2]; /* messages received */
     uint32_t resumed_n;
+    bool loud;                                 /* its voice carries */
+    char speaking[BOT_KNOWN_MAX][BOT_SID_MAX]; /* of the room, as it was told */
+    uint32_t speaking_n;
     const char *broken;
 };
 
@@ -103,6 +106,10 @@ void bot_tick(struct bot *b, struct tick tick);
 us_t bot_deadline(const struct bot *b);
 /* A media packet.  False: its body is not one of ours (a hostile sender's). */
 bool bot_media(struct bot *b, const struct client_media *m, us_t now, struct bot_body *body);
+/* Speaks up, or falls silent. */
+void bot_speak(struct bot *b, bool loud);
+/* Was it told that this participant speaks? */
+bool bot_hears_speak(const struct bot *b, const char *sid);
 void bot_mute(struct bot *b, uint32_t track, bool muted);
 /* A data message to everybody. */
 void bot_say(struct bot *b, bool reliable, us_t now);

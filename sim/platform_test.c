@@ -305,6 +305,46 @@ TEST(who_was_away_learns_of_those_who_came_and_went)
     end(p);
 }
 
+/* Everybody knows who speaks, and of nobody else. */
+static bool all_know_speakers(const struct platform *p)
+{
+    for (uint32_t i = 0; i < p->seat_n; i++) {
+        uint32_t loud = 0;
+        for (uint32_t k = 0; k < p->seat_n; k++) {
+            const struct bot *of = &p->seat[k].bot;
+            loud += of->loud;
+            if (bot_hears_speak(&p->seat[i].bot, of->sid) != of->loud)
+                return false;
+        }
+        if (p->seat[i].bot.speaking_n != loud)
+            return false;
+    }
+    return true;
+}
+
+TEST(speakers_are_known_to_all_and_silence_too)
+{
+    struct platform_cfg cfg = plain(57, 3);
+    struct platform *p = fresh(&cfg);
+
+    seat_all(p, SIX);
+    EXPECT(platform_settle(p, 5 * US_PER_SEC) >= 0);
+    EXPECT(all_know_speakers(p));
+    bot_speak(&p->seat[2].bot, true);
+    EXPECT(platform_run(p, 2 * US_PER_SEC));
+    EXPECT(all_know_speakers(p));
+    bot_speak(&p->seat[5].bot, true);
+    bot_speak(&p->seat[2].bot, false);
+    EXPECT(platform_run(p, 3 * US_PER_SEC));
+    EXPECT(all_know_speakers(p));
+    bot_mute(&p->seat[5].bot, 0, true); /* a muted voice is none */
+    p->seat[5].bot.loud = false;
+    EXPECT(platform_run(p, 3 * US_PER_SEC));
+    EXPECT(all_know_speakers(p));
+    EXPECT(platform_empty(p));
+    end(p);
+}
+
 TEST(two_rooms_do_not_mix)
 {
     struct platform_cfg cfg = plain(24, 2);

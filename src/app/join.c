@@ -327,8 +327,9 @@ static void on_event(struct join *j, const struct client_event *ev, us_t now)
         j->connected = true;
         say(j, "connected");
         break;
-    case CLIENT_EVT_RESUMED:
-        break; /* we dial anew instead */
+    case CLIENT_EVT_RESUMED: /* we dial anew instead */
+    case CLIENT_EVT_SPEAKER:
+        break;
     case CLIENT_EVT_PUBLISHED:
         say(j, "published %s %s", ev->sid, codec_mime(j->source[ev->track].codec));
         break;

@@ -1,7 +1,6 @@
 #include "client/client.h"
 
 #include "base/err.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/ring.h"
 #include "client/incoming.h"
@@ -12,7 +11,6 @@
 #include "crypt/cert.h"
 #include "rtc/peer.h"
 #include "rtc/assoc.h"
-#include "wire/candidate.h"
 #include "wire/pb.h"
 
 #include "livekit_rtc.pb-c.h"
@@ -20,7 +18,6 @@
 #include <stdio.h>
 
 enum {
-    RECV_SECTIONS_FIRST = 3, /* of each kind in the first offer, as other clients do */
     PING_US = 5 * 1000 * 1000,
     REPORT_US = 1000 * 1000,
     UNPACK_BYTES_MAX = 16 << 20,
@@ -130,23 +127,6 @@ bool client_message_output(struct client *c, struct bytes *out)
 
 /* ---- life ---- */
 
-static bool sections_start(struct client *c)
-{
-    sections_init(&c->sections);
-    for (uint32_t i = 0; i < c->cfg.track_n; i++) {
-        char cid[SECTION_CID_MAX];
-        (void)snprintf(cid, sizeof cid, "sluice-%08x-%u", rng_u32(&c->rng), (unsigned)i); /* fits */
-        c->send_section[i] = c->sections.n;
-        if (!sections_add_send(&c->sections, c->cfg.track[i].codec, cid, &c->rng))
-            return false;
-    }
-    for (unsigned i = 0; i < RECV_SECTIONS_FIRST && c->cfg.auto_subscribe; i++) {
-        if (!sections_add_recv(&c->sections, false) || !sections_add_recv(&c->sections, true))
-            return false;
-    }
-    return true;
-}
-
 static int channels_open(struct client *c)
 {
     struct assoc_channel_cfg reliable = {
@@ -171,7 +151,7 @@ int client_open(struct client **ret, const struct client_cfg *cfg, us_t now)
     pc.local = c->local;
     pc.seed = rng_u64(&c->rng);
     if (!err)
-        err = sections_start(c) ? 0 : E_LIMIT;
+        err = sections_start(&c->sections, cfg, c->send_section, &c->rng) ? 0 : E_LIMIT;
     if (!err)
         err = ring_init(&c->queue, cfg->track_n > 0 ? CLIENT_QUEUE_BYTES : CLIENT_QUEUE_SMALL_BYTES,
                         0);
@@ -296,6 +276,16 @@ static void note_participant(struct client *c, const Livekit__ParticipantInfo *p
     emit(c, &ev);
 }
 
+static void on_speakers(struct client *c, const Livekit__SpeakersChanged *changed)
+{
+    for (size_t i = 0; i < changed->n_speakers; i++) {
+        struct client_event ev = {.kind = CLIENT_EVT_SPEAKER,
+                                  .speaks = changed->speakers[i]->active};
+        (void)str_copy(ev.sid, sizeof ev.sid, bytes_str(changed->speakers[i]->sid));
+        emit(c, &ev);
+    }
+}
+
 static void start_sending(struct client *c, uint32_t track, const struct section *s)
 {
     const struct section_codec *codec = s->active ? section_sending(s) : NULL;
@@ -381,16 +371,11 @@ static void on_answer(struct client *c, const Livekit__SessionDescription *sd, u
 
 static void on_trickle(struct client *c, const Livekit__TrickleRequest *tr)
 {
-    struct json_doc doc;
-    struct bytes line;
-    struct candidate cand;
+    struct addr addr;
+    uint32_t priority;
 
-    if (json_parse(&doc, bytes_str(tr->candidateinit), 4096))
-        return;
-    if (json_to_text(json_member(doc.root, "candidate"), &line) &&
-        candidate_parse(&cand, line) == 0 && cand.tcp == CANDIDATE_UDP && !cand.mdns)
-        peer_add_remote_candidate(c->peer, &cand.addr, cand.priority);
-    json_close(&doc);
+    if (section_candidate(tr->candidateinit, &addr, &priority))
+        peer_add_remote_candidate(c->peer, &addr, priority);
 }
 
 static void on_sections_wanted(struct client *c, const Livekit__MediaSectionsRequirement *m)
@@ -441,6 +426,9 @@ static void on_response(struct client *c, const Livekit__SignalResponse *r, us_t
     case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_UPDATE:
         for (size_t i = 0; i < r->update->n_participants; i++)
             note_participant(c, r->update->participants[i]);
+        break;
+    case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_SPEAKERS_CHANGED:
+        on_speakers(c, r->speakers_changed);
         break;
     case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_TRACK_PUBLISHED:
         on_published(c, r->track_published);
@@ -620,17 +608,7 @@ static struct incoming *unwrap_rtx(struct client *c, struct rtp_view *v, const u
                                    uint32_t *at)
 {
     for (uint32_t i = 0; i < c->sections.n; i++) {
-        const struct section *s = &c->sections.s[i];
-        if (s->kind != SECTION_RECV || s->remote_rtx_ssrc != v->ssrc || c->incoming[i] == NULL ||
-            v->payload_len < 2)
-            continue;
-        for (unsigned k = 0; k < s->out_n; k++) {
-            if (s->out[k].rtx_pt != v->pt)
-                continue;
-            v->pt = s->out[k].pt;
-            v->seq = load_u16(p + v->payload_off);
-            v->payload_off = (uint16_t)(v->payload_off + 2);
-            v->payload_len = (uint16_t)(v->payload_len - 2);
+        if (c->incoming[i] != NULL && section_unwrap(&c->sections.s[i], v, p)) {
             *at = i;
             return c->incoming[i];
         }
@@ -761,6 +739,12 @@ void client_skip(struct client *c, uint32_t track, uint32_t n)
     assert(track < c->cfg.track_n);
     if (c->sending[track])
         outgoing_skip(&c->outgoing[track], n);
+}
+
+void client_level(struct client *c, uint32_t track, uint8_t minus_dbov)
+{
+    assert(track < c->cfg.track_n);
+    c->outgoing[track].level = 0x80 | (minus_dbov & 0x7f); /* RFC 6464 s3: with voice */
 }
 
 void client_clock(struct client *c, uint32_t track, uint32_t ts, us_t at)

@@ -66,6 +66,7 @@ enum client_event_kind {
     CLIENT_EVT_PARTICIPANT, /* sid, identity of anybody; left; track: how many they publish */
     CLIENT_EVT_TRACK,    /* track: number of a remote track; sid; identity: the publisher's sid */
     CLIENT_EVT_KEYFRAME, /* track: ours; somebody needs a key frame */
+    CLIENT_EVT_SPEAKER,  /* sid of anybody; speaks */
     CLIENT_EVT_DATA,     /* data: a DataPacket as received; reliable */
     CLIENT_EVT_ENDED,    /* reason; final */
 };
@@ -76,7 +77,7 @@ struct client_event {
     char sid[32];
     char identity[256];
     char room[32];
-    bool left, video, reliable;
+    bool left, video, reliable, speaks;
     const char *reason; /* static text */
     int code;           /* ENDED: livekit.DisconnectReason when the server said it; else 0 */
     struct bytes data;  /* valid until the next call */
@@ -127,6 +128,9 @@ void client_skip(struct client *c, uint32_t track, uint32_t n);
  * when packets happened to leave.  What aligns sound and picture of a stream that passes through.
  */
 void client_clock(struct client *c, uint32_t track, uint32_t ts, us_t at);
+/* How loud an audio track of ours is from now on, in -dBov: 0 loudest, 127 silence; before that
+ * nothing is said. */
+void client_level(struct client *c, uint32_t track, uint8_t minus_dbov);
 /* A DataPacket of the livekit protocol, already packed. */
 int client_send_data(struct client *c, bool reliable, struct bytes packet, us_t now);
 /* Ask the server for a key frame of a remote track. */

@@ -10,6 +10,7 @@ int outgoing_init(struct outgoing *o, const struct section *s, const struct sect
         .rtx_ssrc = s->rtx_ssrc,
         .clock_hz = codec->clock_hz,
         .pt = codec->pt,
+        .level = o->level, /* may have been said before */
         .rtx_pt = codec->rtx_pt,
         .next_seq = rng_below(rng, 1 << 15), /* low half: libsrtp's first guess of the roll-over */
         .next_rtx_seq = rng_below(rng, 1 << 15),
@@ -36,8 +37,12 @@ static void write_header(const struct outgoing *o, const struct rtp_header *h, u
     };
     bool video = o->clock_hz == 90000;
 
+    if (!video)
+        ext[1] = (struct rtp_ext_val){
+            .id = o->level != 0 ? SECTION_AUDIO_LEVEL_ID : 0, .len = 1, .data = &o->level};
+
     store_u24(abs, rtp_abs_send_time(now));
-    out->hdr_len = rtp_write_header(out->hdr, sizeof out->hdr, h, ext, video ? 2 : 1);
+    out->hdr_len = rtp_write_header(out->hdr, sizeof out->hdr, h, ext, ARRAY_LEN(ext));
     assert(out->hdr_len > 0);
 }
 

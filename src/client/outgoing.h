@@ -34,6 +34,7 @@ struct outgoing_packet {
 struct outgoing {
     uint32_t ssrc, rtx_ssrc, clock_hz;
     uint8_t pt, rtx_pt;
+    uint8_t level; /* the byte of RFC 6464; 0: not said */
     char mid[SECTION_MID_MAX];
     uint64_t next_seq, next_rtx_seq; /* extended: the roll-over counter is seq >> 16 */
     us_t report_at;

@@ -1,12 +1,16 @@
 #include "client/section.h"
 
+#include "base/cursor.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "crypt/cert.h"
 #include "crypt/crypt.h"
 #include "wire/candidate.h"
 #include "wire/sdp.h"
 
 #include <stdio.h>
+
+enum { RECV_SECTIONS_FIRST = 3 }; /* of each kind in the first offer, as other clients do */
 
 /* What we offer, with payload types as libwebrtc numbers them. */
 static const struct offered {
@@ -80,6 +84,24 @@ bool sections_add_recv(struct sections *ss, bool video)
     if (s == NULL)
         return false;
     s->video = video;
+    return true;
+}
+
+bool sections_start(struct sections *ss, const struct client_cfg *cfg,
+                    uint32_t send[CLIENT_TRACKS_MAX], struct rng *rng)
+{
+    sections_init(ss);
+    for (uint32_t i = 0; i < cfg->track_n; i++) {
+        char cid[SECTION_CID_MAX];
+        (void)snprintf(cid, sizeof cid, "sluice-%08x-%u", rng_u32(rng), (unsigned)i); /* fits */
+        send[i] = ss->n;
+        if (!sections_add_send(ss, cfg->track[i].codec, cid, rng))
+            return false;
+    }
+    for (unsigned i = 0; i < RECV_SECTIONS_FIRST && cfg->auto_subscribe; i++) {
+        if (!sections_add_recv(ss, false) || !sections_add_recv(ss, true))
+            return false;
+    }
     return true;
 }
 
@@ -351,4 +373,38 @@ const struct section_codec *section_find_pt(const struct section *s, uint8_t pt)
             return &s->out[i];
     }
     return NULL;
+}
+
+bool section_unwrap(const struct section *s, struct rtp_view *v, const uint8_t *p)
+{
+    if (s->kind != SECTION_RECV || s->remote_rtx_ssrc != v->ssrc || v->payload_len < 2)
+        return false;
+    for (unsigned k = 0; k < s->out_n; k++) {
+        if (s->out[k].rtx_pt != v->pt)
+            continue;
+        v->pt = s->out[k].pt;
+        v->seq = load_u16(p + v->payload_off);
+        v->payload_off = (uint16_t)(v->payload_off + 2);
+        v->payload_len = (uint16_t)(v->payload_len - 2);
+        return true;
+    }
+    return false;
+}
+
+bool section_candidate(const char *init, struct addr *addr, uint32_t *priority)
+{
+    struct json_doc doc;
+    struct bytes line;
+    struct candidate cand;
+
+    if (json_parse(&doc, bytes_str(init), 4096))
+        return false;
+    bool ok = json_to_text(json_member(doc.root, "candidate"), &line) &&
+              candidate_parse(&cand, line) == 0 && cand.tcp == CANDIDATE_UDP && !cand.mdns;
+    json_close(&doc);
+    if (!ok)
+        return false;
+    *addr = cand.addr;
+    *priority = cand.priority;
+    return true;
 }

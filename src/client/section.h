@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/str.h"
+#include "client/client.h"
 #include "rtc/peer.h"
 #include "wire/codec.h"
 #include "wire/rtp.h"
@@ -79,6 +80,10 @@ void sections_init(struct sections *ss);
 bool sections_add_send(struct sections *ss, enum codec codec, const char *cid, struct rng *rng);
 bool sections_add_recv(struct sections *ss, bool video);
 
+/* The table as a client begins: its tracks (send[i] is the section of track i), then room for
+ * others'. */
+bool sections_start(struct sections *ss, const struct client_cfg *cfg,
+                    uint32_t send[CLIENT_TRACKS_MAX], struct rng *rng);
 /* Appends our offer.  `local` and `fingerprint` ("sha-256 AA:..") go into it. */
 int sections_offer(struct sections *ss, const struct peer_local *local, const char *fingerprint,
                    struct str *out);
@@ -88,5 +93,11 @@ int sections_answer(struct sections *ss, struct bytes sdp, struct section_transp
 /* Payload type that a track of ours is sent with; NULL when the answer took none. */
 const struct section_codec *section_sending(const struct section *s);
 const struct section_codec *section_find_pt(const struct section *s, uint8_t pt);
+
+/* Is this packet a retransmission of the section's stream?  Then *v becomes the packet that was
+ * lost (RFC 4588). */
+bool section_unwrap(const struct section *s, struct rtp_view *v, const uint8_t *p);
+/* A trickled candidate that we may check: UDP, with an address. */
+bool section_candidate(const char *init, struct addr *addr, uint32_t *priority);
 
 #endif
