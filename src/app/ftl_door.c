@@ -17,7 +17,8 @@ struct conn {
     struct ftl ftl;
     struct publisher publisher;
     struct addr peer;
-    struct path path; /* of its newest datagram: where questions go */
+    struct addr pinned; /* where its media comes from; family 0: not known yet */
+    struct path path;   /* of its newest datagram: where questions go */
     struct ftl_media *media;
     bool started; /* with onair */
     bool routed;  /* in the mux */
@@ -64,7 +65,7 @@ static void add_stats(struct ftl_media_stats *sum, const struct ftl_media *m)
 static void stop_media(struct conn *c)
 {
     if (c->routed)
-        ftl_mux_remove(&c->door->mux, &c->peer, &c->ftl.stream);
+        ftl_mux_remove(&c->door->mux, &c->peer, &c->ftl.stream, &c->pinned);
     c->routed = false;
     if (c->media != NULL) {
         add_stats(&c->door->counts.media, c->media);
@@ -331,6 +332,9 @@ static void on_datagram(struct ftl_door *d, struct pkt *p, struct tick tick)
         struct conn *c = owner;
         c->path.local = p->path.local;
         ftl_media_input(c->media, &p->path.remote, in, tick.now);
+        if (c->pinned.family == 0 && ftl_media_from(c->media, &c->pinned) &&
+            !ftl_mux_pin(&d->mux, &c->pinned, c))
+            c->pinned.family = 0; /* once more with the next packet */
         drain_media(c, tick);
         break;
     }

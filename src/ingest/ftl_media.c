@@ -155,6 +155,14 @@ void ftl_media_input(struct ftl_media *m, const struct addr *from, struct bytes 
 
 /* ---- out ---- */
 
+bool ftl_media_from(const struct ftl_media *m, struct addr *from)
+{
+    if (m->from.port == 0)
+        return false;
+    *from = m->from;
+    return true;
+}
+
 bool ftl_media_output(struct ftl_media *m, struct addr *to, struct wr *w)
 {
     for (int i = 0; i < KINDS; i++) {

@@ -41,6 +41,8 @@ MUST_CHECK int ftl_media_open(struct ftl_media **ret, const struct ftl_stream *s
 void ftl_media_free(struct ftl_media *m);
 
 void ftl_media_input(struct ftl_media *m, const struct addr *from, struct bytes datagram, us_t now);
+/* Where its media comes from; false before the first packet. */
+bool ftl_media_from(const struct ftl_media *m, struct addr *from);
 /* A question for the sender, one datagram. */
 bool ftl_media_output(struct ftl_media *m, struct addr *to, struct wr *w);
 bool ftl_media_event(struct ftl_media *m, struct media *ev);

@@ -209,7 +209,7 @@ TEST(five_per_cent_of_loss_is_repaired)
 
 TEST(the_port_is_shared_by_address_and_number_and_closed_to_strangers)
 {
-    struct addr a = peer_addr(40000), b = a;
+    struct addr a = peer_addr(40000), b = a, none = {0};
     struct ftl_mux x;
     void *owner;
     int one, two;
@@ -228,11 +228,37 @@ TEST(the_port_is_shared_by_address_and_number_and_closed_to_strangers)
     EXPECT(owner == &two);
     EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), &owner), FTL_ROUTE_ECHO);
     EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(windows, 12), &owner), FTL_ROUTE_ECHO);
-    ftl_mux_remove(&x, &a, &stream);
+    ftl_mux_remove(&x, &a, &stream, &none);
     EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), &owner), FTL_ROUTE_NONE);
     EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), &owner), FTL_ROUTE_NONE);
     EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(ping, 24), &owner), FTL_ROUTE_ECHO);
-    ftl_mux_remove(&x, &b, &stream);
+    ftl_mux_remove(&x, &b, &stream, &none);
+    ftl_mux_fini(&x);
+}
+
+/* Channels 77 and 78 behind one address: the picture of one has the number of the other's sound. */
+TEST(neighbouring_channels_share_an_address)
+{
+    struct addr a = peer_addr(5000), b = peer_addr(5001);
+    struct ftl_stream next = stream;
+    uint8_t report[28] = {0x80, 200, 0, 6, 0, 0, 0, 78};
+    struct ftl_mux x;
+    void *owner;
+    int one, two;
+
+    next.audio_ssrc = 78;
+    next.video_ssrc = 79;
+    ftl_mux_init(&x, 1);
+    EXPECT_EQ(ftl_mux_add(&x, &a, &stream, &one), FTL_OK);
+    EXPECT_EQ(ftl_mux_add(&x, &a, &next, &two), FTL_OK);
+    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), &owner), FTL_ROUTE_MEDIA);
+    EXPECT(owner == &one);
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), &owner), FTL_ROUTE_NONE);
+    EXPECT(ftl_mux_pin(&x, &b, &two));
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), &owner), FTL_ROUTE_MEDIA);
+    EXPECT(owner == &two);
+    ftl_mux_remove(&x, &a, &next, &b);
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), &owner), FTL_ROUTE_NONE);
     ftl_mux_fini(&x);
 }
 

@@ -2,32 +2,44 @@
 
 #include "base/cursor.h"
 
-enum { KEY_BYTES = 17 + 4, RTCP_FIRST = 200, RTCP_LAST = 207 };
+enum { KEY_BYTES = 17 + 5, RTCP_FIRST = 200, RTCP_LAST = 207 };
 
 void ftl_mux_init(struct ftl_mux *m, uint64_t seed)
 {
     *m = (struct ftl_mux){0};
     map_init(&m->by_ssrc, seed);
+    map_init(&m->by_port, seed);
     map_init(&m->by_ip, seed);
 }
 
 void ftl_mux_fini(struct ftl_mux *m)
 {
     map_fini(&m->by_ssrc);
+    map_fini(&m->by_port);
     map_fini(&m->by_ip);
-}
-
-static struct bytes key_of(const struct addr *a, uint32_t ssrc, uint8_t out[KEY_BYTES])
-{
-    out[0] = a->family;
-    memcpy(out + 1, a->ip, 16);
-    store_u32(out + 17, ssrc);
-    return bytes_of(out, KEY_BYTES);
 }
 
 static struct bytes ip_key_of(const struct addr *a, uint8_t out[KEY_BYTES])
 {
-    return bytes_of(key_of(a, 0, out).p, 17);
+    out[0] = a->family;
+    memcpy(out + 1, a->ip, 16);
+    return bytes_of(out, 17);
+}
+
+static struct bytes port_key_of(const struct addr *a, uint8_t out[KEY_BYTES])
+{
+    (void)ip_key_of(a, out); /* its bytes are wanted, not its span */
+    store_u16(out + 17, a->port);
+    return bytes_of(out, 19);
+}
+
+static struct bytes ssrc_key_of(const struct addr *a, uint32_t ssrc, uint8_t pt,
+                                uint8_t out[KEY_BYTES])
+{
+    (void)ip_key_of(a, out); /* likewise */
+    store_u32(out + 17, ssrc);
+    out[21] = pt & 0x7f;
+    return bytes_of(out, KEY_BYTES);
 }
 
 /* The count rides in the pointer. */
@@ -48,53 +60,77 @@ static bool set_streams(struct ftl_mux *m, const struct addr *a, uintptr_t n)
     return true;
 }
 
-static bool put_ssrc(struct ftl_mux *m, const struct addr *a, uint32_t ssrc, void *owner)
+static bool put_ssrc(struct ftl_mux *m, const struct addr *a, uint32_t ssrc, uint8_t pt,
+                     void *owner)
 {
     uint8_t key[KEY_BYTES];
 
-    return map_put(&m->by_ssrc, key_of(a, ssrc, key), owner);
+    return map_put(&m->by_ssrc, ssrc_key_of(a, ssrc, pt, key), owner);
 }
 
-static void *find_ssrc(const struct ftl_mux *m, const struct addr *a, uint32_t ssrc)
+static void *find_ssrc(const struct ftl_mux *m, const struct addr *a, uint32_t ssrc, uint8_t pt)
 {
     uint8_t key[KEY_BYTES];
 
-    return map_find(&m->by_ssrc, key_of(a, ssrc, key));
+    return map_find(&m->by_ssrc, ssrc_key_of(a, ssrc, pt, key));
 }
 
-static void take_ssrc(struct ftl_mux *m, const struct addr *a, uint32_t ssrc)
+static void take_ssrc(struct ftl_mux *m, const struct addr *a, uint32_t ssrc, uint8_t pt)
 {
     uint8_t key[KEY_BYTES];
 
-    (void)map_take(&m->by_ssrc, key_of(a, ssrc, key)); /* the owner is the caller's */
+    (void)map_take(&m->by_ssrc, ssrc_key_of(a, ssrc, pt, key)); /* the owner is the caller's */
 }
 
 enum ftl_code ftl_mux_add(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s,
                           void *owner)
 {
-    if (s->audio && find_ssrc(m, peer, s->audio_ssrc) != NULL)
+    if (s->audio && find_ssrc(m, peer, s->audio_ssrc, s->audio_pt) != NULL)
         return FTL_AUDIO_SSRC;
-    if (s->video && find_ssrc(m, peer, s->video_ssrc) != NULL)
+    if (s->video && find_ssrc(m, peer, s->video_ssrc, s->video_pt) != NULL)
         return FTL_VIDEO_SSRC;
-    if ((!s->audio || put_ssrc(m, peer, s->audio_ssrc, owner)) &&
-        (!s->video || put_ssrc(m, peer, s->video_ssrc, owner)) &&
+    if ((!s->audio || put_ssrc(m, peer, s->audio_ssrc, s->audio_pt, owner)) &&
+        (!s->video || put_ssrc(m, peer, s->video_ssrc, s->video_pt, owner)) &&
         set_streams(m, peer, streams_of(m, peer) + 1))
         return FTL_OK;
-    take_ssrc(m, peer, s->audio_ssrc);
-    take_ssrc(m, peer, s->video_ssrc);
+    take_ssrc(m, peer, s->audio_ssrc, s->audio_pt);
+    take_ssrc(m, peer, s->video_ssrc, s->video_pt);
     return FTL_INTERNAL;
 }
 
-void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s)
+bool ftl_mux_pin(struct ftl_mux *m, const struct addr *from, void *owner)
+{
+    uint8_t key[KEY_BYTES];
+
+    return map_put(&m->by_port, port_key_of(from, key), owner);
+}
+
+void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s,
+                    const struct addr *from)
 {
     uintptr_t n = streams_of(m, peer);
+    uint8_t key[KEY_BYTES];
 
     if (s->audio)
-        take_ssrc(m, peer, s->audio_ssrc);
+        take_ssrc(m, peer, s->audio_ssrc, s->audio_pt);
     if (s->video)
-        take_ssrc(m, peer, s->video_ssrc);
+        take_ssrc(m, peer, s->video_ssrc, s->video_pt);
+    if (from->family != 0)
+        (void)map_take(&m->by_port, port_key_of(from, key)); /* the owner is the caller's */
     assert(n > 0);
     (void)set_streams(m, peer, n - 1); /* smaller: needs no memory */
+}
+
+/* Whose port it is; else, of RTP, whose number. */
+static void *find(const struct ftl_mux *m, const struct addr *from, struct bytes d)
+{
+    uint8_t key[KEY_BYTES];
+    void *owner = map_find(&m->by_port, port_key_of(from, key));
+    bool rtcp = d.p[1] >= RTCP_FIRST && d.p[1] <= RTCP_LAST;
+
+    if (owner != NULL || rtcp || d.len < 12)
+        return owner;
+    return find_ssrc(m, from, load_u32(d.p + 8), d.p[1]);
 }
 
 enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct bytes d,
@@ -102,13 +138,11 @@ enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct 
 {
     *owner = NULL;
     if (d.len >= 4 && d.p[0] >> 6 == 2) {
-        bool rtcp = d.p[1] >= RTCP_FIRST && d.p[1] <= RTCP_LAST;
-        size_t at = rtcp ? 4 : 8;
         if (d.p[1] == FTL_MUX_PING_PT) {
             if (d.len <= FTL_MUX_PING_BYTES_MAX && streams_of(m, from) > 0)
                 return FTL_ROUTE_ECHO;
-        } else if (d.len >= at + 4) {
-            *owner = find_ssrc(m, from, load_u32(d.p + at));
+        } else {
+            *owner = find(m, from, d);
         }
     }
     if (*owner != NULL)

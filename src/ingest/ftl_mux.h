@@ -1,9 +1,12 @@
 /* ingest/ftl_mux.h - one UDP port for the media of all FTL streams.  (ftl-lightspeed.md 1.2)
  *
  * Says whose a datagram is: by the address of the peer that holds the control connection and the
- * numbers (SSRC) that it announced there.  Pings name no stream; they are echoed to addresses
- * that have one, and are never larger than what they answer.  Whoever has no control connection
- * gets nothing and reaches nobody.  One thread; heap in add alone.
+ * numbers (SSRC) and payload types that it announced there; once its port is known, by that.
+ * A channel's picture has the number of the next channel's sound: behind one address only the
+ * payload type tells them apart, and reports, which have none, wait for the port.  Pings name no
+ * stream; they are echoed to addresses that have one, and are never larger than what they answer.
+ * Whoever has no control connection gets nothing and reaches nobody.  One thread; heap in add
+ * alone.
  */
 #ifndef INGEST_FTL_MUX_H
 #define INGEST_FTL_MUX_H
@@ -24,7 +27,8 @@ enum ftl_route {
 };
 
 struct ftl_mux {
-    struct map by_ssrc; /* address and number */
+    struct map by_ssrc; /* address, number and payload type */
+    struct map by_port; /* address and port */
     struct map by_ip;   /* address alone: how many streams */
     uint64_t none_n;    /* datagrams that were nobody's */
 };
@@ -35,7 +39,11 @@ void ftl_mux_fini(struct ftl_mux *m);
  * without memory.  `owner` is lent until it is removed. */
 MUST_CHECK enum ftl_code ftl_mux_add(struct ftl_mux *m, const struct addr *peer,
                                      const struct ftl_stream *s, void *owner);
-void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s);
+/* The port of a stream's media is known now.  False without memory: its reports are nobody's. */
+bool ftl_mux_pin(struct ftl_mux *m, const struct addr *from, void *owner);
+/* `from`: as pinned; family 0: it was not. */
+void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s,
+                    const struct addr *from);
 enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct bytes datagram,
                              void **owner);
 
