@@ -227,6 +227,9 @@ struct token_claims *ingress_claims(const struct ingress_book *b, const struct i
     c->video.can_publish = TOKEN_TRUE;
     c->video.can_subscribe = TOKEN_FALSE;
     c->video.can_update_own_metadata = TOKEN_TRUE;
+    c->attribute = arena_zero(a, sizeof *c->attribute);
+    if (c->attribute == NULL)
+        return NULL;
     c->attribute[0] =
         (struct token_pair){"ingress.ingressID", arena_dup_str(a, i->info->ingress_id)};
     c->attribute_n = 1;

@@ -31,7 +31,10 @@ static void large_metadata(struct token_claims *c)
 
 static void large_attribute(struct token_claims *c)
 {
-    c->attribute[0] = (struct token_pair){.key = "k", .value = large + 100};
+    static struct token_pair one;
+
+    one = (struct token_pair){.key = "k", .value = large + 100};
+    c->attribute = &one;
     c->attribute_n = 1;
 }
 

@@ -24,6 +24,9 @@ static int64_t unix_now(void)
 
 static int fill_lists(struct token_claims *c, const struct token_args *t, struct arena *arena)
 {
+    c->attribute = arena_array(arena, t->attribute.n + 1, sizeof *c->attribute);
+    if (c->attribute == NULL)
+        return command_failed("token", "out of memory");
     for (uint32_t i = 0; i < t->attribute.n; i++) {
         const char *text = t->attribute.text[i], *eq = strchr(text, '=');
         if (eq == NULL || eq == text)

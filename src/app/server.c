@@ -19,7 +19,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { FETCH_FOR_NODE = 1, ROUNDS_MAX = 8, EVENTS_PER_ROUND = 4096, BLOCKED_RETRY_US = US_PER_MS };
+enum {
+    FETCH_FOR_NODE = 1,
+    ROUNDS_MAX = 8,
+    EVENTS_PER_ROUND = 4096,
+    BLOCKED_RETRY_US = US_PER_MS,
+    TRIM_US = 5 * 1000 * 1000,
+    TRIM_ALLOCATIONS = 5000, /* since the last time: some dozens of joins */
+};
 
 struct server {
     const struct conf *conf;
@@ -40,6 +47,8 @@ struct server {
     bool blocked; /* a command found its ring full this round */
     bool stopping;
     us_t stop_at;
+    us_t trim_at;
+    uint64_t trimmed_made; /* mem_made() then */
     uint64_t seed;
 };
 
@@ -159,6 +168,18 @@ static void step_stop(struct server *s, us_t now)
         loop_stop(s->loop);
 }
 
+/* After joins and leaves the heap is full of holes. */
+static void trim_heap(struct server *s, us_t now)
+{
+    if (now < s->trim_at)
+        return;
+    s->trim_at = now + TRIM_US;
+    if (mem_made() - s->trimmed_made < TRIM_ALLOCATIONS)
+        return;
+    s->trimmed_made = mem_made();
+    mem_trim();
+}
+
 static void round_of(void *owner)
 {
     struct server *s = owner;
@@ -201,6 +222,7 @@ static void round_of(void *owner)
         at = tick.now;
     }
     loop_alarm(s->loop, at);
+    trim_heap(s, tick.now);
 }
 
 static void on_stop(void *owner)

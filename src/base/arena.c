@@ -30,9 +30,12 @@ void arena_fini(struct arena *a)
 
 static struct arena_block *block_add(struct arena *a, size_t size)
 {
+    size_t first = ARENA_FIRST_BYTES - sizeof(struct arena_block);
     size_t cap = ARENA_BLOCK_BYTES - sizeof(struct arena_block);
 
-    if (size > cap / 4)
+    if (a->blocks == NULL && size <= first)
+        cap = first;
+    else if (size > cap / 4)
         cap = size > cap ? size : cap;
     struct arena_block *b = mem_zero(sizeof *b + cap);
     if (b == NULL)

@@ -9,7 +9,10 @@
 
 #include "base/base.h"
 
-enum { ARENA_BLOCK_BYTES = 4096 }; /* chosen: one page; larger requests get a block of their own */
+enum {
+    ARENA_FIRST_BYTES = 1024, /* chosen: many hold a few names and live long */
+    ARENA_BLOCK_BYTES = 4096, /* chosen: one page; larger requests get a block of their own */
+};
 
 struct arena_block;
 

@@ -26,6 +26,10 @@ MUST_CHECK char *mem_dup(const void *p, size_t len);
 MUST_CHECK char *mem_dup_str(const char *s);
 void mem_free(void *p);
 
+/* Give what was freed back to the system: handshakes leave many holes.  Walks the whole heap, a
+ * few milliseconds: not for threads that move media. */
+void mem_trim(void);
+
 /* Overwrite secrets so that the compiler cannot leave it out. */
 void mem_wipe(void *p, size_t len);
 

@@ -88,9 +88,9 @@ static int enter_connected(struct dtls *d)
     int err = dtls_hs_finish(d->hs, &r);
 
     if (err == 0)
-        err = seal_key_init(&d->tx, d->engine, r.alg, r.tx_key, NULL);
+        err = seal_key_init_seldom(&d->tx, d->engine, r.alg, r.tx_key, NULL);
     if (err == 0)
-        err = seal_key_init(&d->rx, d->engine, r.alg, r.rx_key, NULL);
+        err = seal_key_init_seldom(&d->rx, d->engine, r.alg, r.rx_key, NULL);
     memcpy(d->tx_salt, r.tx_salt, sizeof d->tx_salt);
     memcpy(d->rx_salt, r.rx_salt, sizeof d->rx_salt);
     d->tx_next = r.tx_next;

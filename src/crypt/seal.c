@@ -58,11 +58,44 @@ int seal_key_init(struct seal_key *k, const struct seal_engine *e, enum seal_alg
     return k->state == NULL ? E_NOMEM : 0;
 }
 
+int seal_key_init_seldom(struct seal_key *k, const struct seal_engine *e, enum seal_alg alg,
+                         const uint8_t *key, const uint8_t *auth_key)
+{
+    *k = (struct seal_key){.engine = e, .alg = alg, .bare = true};
+    if (!on_ipsec(k))
+        return seal_key_init(k, e, alg, key, auth_key);
+    k->state = mem_zero(SEAL_KEY_BYTES_MAX);
+    if (k->state == NULL)
+        return E_NOMEM;
+    memcpy(k->state, key, alg == SEAL_AES_256_GCM ? 32 : 16);
+    return 0;
+}
+
+static void bare_free(uint8_t *state)
+{
+    mem_wipe(state, SEAL_KEY_BYTES_MAX);
+    mem_free(state);
+}
+
+void seal_key_promote(struct seal_key *k)
+{
+    if (!k->bare || k->state == NULL)
+        return;
+    void *prepared = seal_ipsec_key_open(k->engine->ipsec, k->alg, k->state);
+    if (prepared == NULL)
+        return;
+    bare_free(k->state);
+    k->state = prepared;
+    k->bare = false;
+}
+
 void seal_key_fini(struct seal_key *k)
 {
     if (k->state == NULL)
         return;
-    if (on_ipsec(k))
+    if (k->bare)
+        bare_free(k->state);
+    else if (on_ipsec(k))
         seal_ipsec_key_free(k->state);
     else
         seal_evp_free(k->state);
@@ -71,7 +104,7 @@ void seal_key_fini(struct seal_key *k)
 
 void seal_prefetch(const struct seal_key *k)
 {
-    if (on_ipsec(k))
+    if (on_ipsec(k) && !k->bare)
         seal_ipsec_prefetch(k->state);
 }
 

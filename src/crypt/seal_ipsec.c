@@ -49,6 +49,15 @@ void seal_ipsec_close(void *mgr)
         free_mb_mgr(mgr);
 }
 
+static void prepare(const IMB_MGR *m, enum seal_alg alg, const uint8_t *key,
+                    struct gcm_key_data *out)
+{
+    if (alg == SEAL_AES_256_GCM)
+        IMB_AES256_GCM_PRE(m, key, out);
+    else
+        IMB_AES128_GCM_PRE(m, key, out);
+}
+
 void *seal_ipsec_key_open(const void *mgr, enum seal_alg alg, const uint8_t *key)
 {
     const IMB_MGR *m = mgr;
@@ -56,10 +65,7 @@ void *seal_ipsec_key_open(const void *mgr, enum seal_alg alg, const uint8_t *key
 
     if (state == NULL)
         return NULL;
-    if (alg == SEAL_AES_256_GCM)
-        IMB_AES256_GCM_PRE(m, key, state);
-    else
-        IMB_AES128_GCM_PRE(m, key, state);
+    prepare(m, alg, key, state);
     return state;
 }
 
@@ -77,34 +83,59 @@ void seal_ipsec_prefetch(const void *state)
         __builtin_prefetch((const uint8_t *)state + at);
 }
 
-void seal_ipsec_gcm(const struct seal_key *k, const void *mgr, const uint8_t *iv, struct bytes aad,
-                    struct bytes in, uint8_t *out)
+static void encrypt(const struct seal_key *k, const IMB_MGR *m, const struct gcm_key_data *key,
+                    const uint8_t *iv, struct bytes aad, struct bytes in, uint8_t *out)
 {
-    const IMB_MGR *m = mgr;
     struct gcm_context_data ctx;
     uint8_t *tag = out + in.len;
 
     if (k->alg == SEAL_AES_256_GCM)
-        IMB_AES256_GCM_ENC(m, k->state, &ctx, out, in.p, in.len, iv, aad.p, aad.len, tag,
+        IMB_AES256_GCM_ENC(m, key, &ctx, out, in.p, in.len, iv, aad.p, aad.len, tag,
                            SEAL_TAG_BYTES);
     else
-        IMB_AES128_GCM_ENC(m, k->state, &ctx, out, in.p, in.len, iv, aad.p, aad.len, tag,
+        IMB_AES128_GCM_ENC(m, key, &ctx, out, in.p, in.len, iv, aad.p, aad.len, tag,
                            SEAL_TAG_BYTES);
 }
 
-int seal_ipsec_gcm_open(const struct seal_key *k, const void *mgr, const uint8_t *iv,
-                        struct bytes aad, struct bytes in, uint8_t *out)
+static int decrypt(const struct seal_key *k, const IMB_MGR *m, const struct gcm_key_data *key,
+                   const uint8_t *iv, struct bytes aad, struct bytes in, uint8_t *out)
 {
-    const IMB_MGR *m = mgr;
     struct gcm_context_data ctx;
     size_t len = in.len - SEAL_TAG_BYTES;
     uint8_t tag[SEAL_TAG_BYTES];
 
     if (k->alg == SEAL_AES_256_GCM)
-        IMB_AES256_GCM_DEC(m, k->state, &ctx, out, in.p, len, iv, aad.p, aad.len, tag, sizeof tag);
+        IMB_AES256_GCM_DEC(m, key, &ctx, out, in.p, len, iv, aad.p, aad.len, tag, sizeof tag);
     else
-        IMB_AES128_GCM_DEC(m, k->state, &ctx, out, in.p, len, iv, aad.p, aad.len, tag, sizeof tag);
+        IMB_AES128_GCM_DEC(m, key, &ctx, out, in.p, len, iv, aad.p, aad.len, tag, sizeof tag);
     return crypt_equal(tag, in.p + len, sizeof tag) ? 0 : E_AUTH;
+}
+
+void seal_ipsec_gcm(const struct seal_key *k, const void *mgr, const uint8_t *iv, struct bytes aad,
+                    struct bytes in, uint8_t *out)
+{
+    _Alignas(64) struct gcm_key_data own;
+
+    if (!k->bare) {
+        encrypt(k, mgr, k->state, iv, aad, in, out);
+        return;
+    }
+    prepare(mgr, k->alg, k->state, &own);
+    encrypt(k, mgr, &own, iv, aad, in, out);
+    mem_wipe(&own, sizeof own);
+}
+
+int seal_ipsec_gcm_open(const struct seal_key *k, const void *mgr, const uint8_t *iv,
+                        struct bytes aad, struct bytes in, uint8_t *out)
+{
+    _Alignas(64) struct gcm_key_data own;
+
+    if (!k->bare)
+        return decrypt(k, mgr, k->state, iv, aad, in, out);
+    prepare(mgr, k->alg, k->state, &own);
+    int err = decrypt(k, mgr, &own, iv, aad, in, out);
+    mem_wipe(&own, sizeof own);
+    return err;
 }
 
 #else

@@ -119,3 +119,40 @@ TEST(keys_unwind_when_memory_is_refused)
     EXPECT_EQ(mem_live(), live);
     seal_engine_free(best);
 }
+
+TEST(a_key_used_seldom_says_the_same_before_and_after_its_promotion)
+{
+    struct bytes key = test_hex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    struct bytes text = bytes_str("Gallia est omnis divisa in partes tres"), aad = bytes_str("aad");
+    uint8_t iv[SEAL_IV_BYTES] = {7}, auth[SEAL_AUTH_BYTES] = {9}, want[64], got[64], back[64];
+
+    for (int e = 0; e < 3; e++) {
+        struct seal_engine *engine = engine_at(e);
+        for (int alg = SEAL_AES_128_GCM; alg <= SEAL_AES_256_GCM; alg++) {
+            struct seal_key often, seldom;
+            EXPECT_EQ(seal_key_init(&often, engine, (enum seal_alg)alg, key.p, NULL), 0);
+            EXPECT_EQ(seal_key_init_seldom(&seldom, engine, (enum seal_alg)alg, key.p, NULL), 0);
+            EXPECT_EQ(seal_gcm(&often, iv, aad, text, want), 0);
+            for (int round = 0; round < 3; round++) {
+                EXPECT_EQ(seal_gcm(&seldom, iv, aad, text, got), 0);
+                EXPECT_BYTES(bytes_of(got, text.len + 16), bytes_of(want, text.len + 16));
+                EXPECT_EQ(seal_gcm_open(&seldom, iv, aad, bytes_of(got, text.len + 16), back), 0);
+                EXPECT_BYTES(bytes_of(back, text.len), text);
+                got[1] ^= 1;
+                EXPECT_EQ(seal_gcm_open(&seldom, iv, aad, bytes_of(got, text.len + 16), back),
+                          E_AUTH);
+                mem_refuse_nth(round == 0 ? 1 : 0); /* refused: it stays as it is */
+                seal_key_promote(&seldom);
+                mem_refuse_nth(0);
+            }
+            seal_prefetch(&seldom);
+            seal_key_fini(&seldom);
+            seal_key_fini(&often);
+        }
+        struct seal_key cm;
+        EXPECT_EQ(seal_key_init_seldom(&cm, engine, SEAL_AES_128_CM, key.p, auth), 0);
+        seal_key_promote(&cm);
+        seal_key_fini(&cm);
+        seal_engine_free(engine);
+    }
+}

@@ -117,6 +117,8 @@ static enum seal_alg alg_of(enum srtp_profile profile)
     return SEAL_AES_128_GCM;
 }
 
+/* The key of reports is used a few times a second; that of media seldom or often: srtp_open_rtp()
+ * sees which, as most peers only receive. */
 static int halves_init(struct srtp_half *rtp, struct srtp_half *rtcp,
                        const struct seal_engine *engine, enum srtp_profile profile,
                        const struct srtp_session *s)
@@ -127,10 +129,10 @@ static int halves_init(struct srtp_half *rtp, struct srtp_half *rtcp,
         return E_UNSUPPORTED;
     memcpy(rtp->salt, s->rtp.salt, sizeof rtp->salt);
     memcpy(rtcp->salt, s->rtcp.salt, sizeof rtcp->salt);
-    int err = seal_key_init(&rtp->key, engine, alg, s->rtp.key, s->rtp.auth);
+    int err = seal_key_init_seldom(&rtp->key, engine, alg, s->rtp.key, s->rtp.auth);
     if (err)
         return err;
-    return seal_key_init(&rtcp->key, engine, alg, s->rtcp.key, s->rtcp.auth);
+    return seal_key_init_seldom(&rtcp->key, engine, alg, s->rtcp.key, s->rtcp.auth);
 }
 
 static void halves_fini(struct srtp_half *rtp, struct srtp_half *rtcp)
@@ -145,7 +147,10 @@ int srtp_tx_init_session(struct srtp_tx *tx, const struct seal_engine *engine,
                          enum srtp_profile profile, const struct srtp_session *session)
 {
     *tx = (struct srtp_tx){.profile = profile};
-    return halves_init(&tx->rtp, &tx->rtcp, engine, profile, session);
+    int err = halves_init(&tx->rtp, &tx->rtcp, engine, profile, session);
+    if (err == 0)
+        seal_key_promote(&tx->rtp.key);
+    return err;
 }
 
 int srtp_tx_init(struct srtp_tx *tx, const struct seal_engine *engine, enum srtp_profile profile,
@@ -464,6 +469,7 @@ int srtp_open_rtp(struct srtp_rx *rx, uint8_t *pkt, size_t *len, uint64_t *index
     if (!src->rtp_any) {
         src->rtp_any = true;
         src->rtp_top = index;
+        seal_key_promote(&rx->rtp.key);
     }
     src->used_at = ++rx->clock;
     window_add(&src->rtp_seen, &src->rtp_top, index);

@@ -84,11 +84,13 @@ int token_peek_issuer(struct bytes token, struct arena *arena, const char **issu
     struct parts parts;
     struct json_doc doc;
     struct bytes iss;
-    int err = split(token, arena, &parts);
+    struct arena scratch; /* what is decoded is not kept: the claims live as long as a session */
 
-    if (err)
-        return err;
-    err = parse_payload(&doc, parts.payload);
+    arena_init(&scratch, arena->max_bytes);
+    int err = split(token, &scratch, &parts);
+    if (err == 0)
+        err = parse_payload(&doc, parts.payload);
+    arena_fini(&scratch);
     if (err)
         return err;
     if (json_to_text(json_member(doc.root, "iss"), &iss)) {
@@ -194,10 +196,22 @@ static void read_attributes(struct reader *r, const struct json_t *root, struct 
 {
     const struct json_t *v = read_object(r, root, "attributes"), *value;
     struct bytes key, text;
+    uint32_t n = 0;
     void *at = NULL;
 
-    while (v != NULL && json_next(v, &at, &key, &value)) {
-        if (c->attribute_n == TOKEN_ATTRIBUTES_MAX || !json_to_text(value, &text)) {
+    while (v != NULL && json_next(v, &at, &key, &value))
+        n++;
+    if (n == 0)
+        return;
+    c->attribute =
+        n <= TOKEN_ATTRIBUTES_MAX ? arena_array(r->arena, n, sizeof *c->attribute) : NULL;
+    if (c->attribute == NULL) {
+        r->err = n <= TOKEN_ATTRIBUTES_MAX ? E_NOMEM : E_MALFORMED;
+        return;
+    }
+    at = NULL;
+    while (json_next(v, &at, &key, &value)) {
+        if (!json_to_text(value, &text)) {
             r->err = E_MALFORMED;
             return;
         }
@@ -302,25 +316,36 @@ static int check_dates(const struct json_t *root, int64_t now_s, struct token_cl
     return 0;
 }
 
+static int authenticate(const struct parts *parts, struct bytes secret)
+{
+    uint8_t want[HASH_SHA256_BYTES];
+    int err = check_header(parts->header);
+
+    if (err)
+        return err;
+    if (secret.len == 0)
+        return E_AUTH; /* an empty secret would sign anything */
+    hash_hmac_sha256(secret, parts->signed_part, want);
+    if (parts->signature.len != sizeof want || !crypt_equal(want, parts->signature.p, sizeof want))
+        return E_AUTH;
+    return 0;
+}
+
 int token_verify(struct bytes token, struct bytes secret, int64_t unix_s, struct arena *arena,
                  struct token_claims **out)
 {
     struct parts parts;
     struct json_doc doc;
     struct reader r = {.arena = arena};
-    uint8_t want[HASH_SHA256_BYTES];
-    int err = split(token, arena, &parts);
+    struct arena scratch;
 
+    arena_init(&scratch, arena->max_bytes);
+    int err = split(token, &scratch, &parts);
     if (err == 0)
-        err = check_header(parts.header);
-    if (err)
-        return err;
-    if (secret.len == 0)
-        return E_AUTH; /* an empty secret would sign anything */
-    hash_hmac_sha256(secret, parts.signed_part, want);
-    if (parts.signature.len != sizeof want || !crypt_equal(want, parts.signature.p, sizeof want))
-        return E_AUTH;
-    err = parse_payload(&doc, parts.payload);
+        err = authenticate(&parts, secret);
+    if (err == 0)
+        err = parse_payload(&doc, parts.payload);
+    arena_fini(&scratch);
     if (err)
         return err;
     struct token_claims *c = arena_zero(arena, sizeof *c);

@@ -51,7 +51,7 @@ struct token_claims {
     bool has_video;
     struct token_video video;
     bool sip_admin, sip_call, agent_admin;
-    struct token_pair attribute[TOKEN_ATTRIBUTES_MAX];
+    struct token_pair *attribute; /* [attribute_n], at most TOKEN_ATTRIBUTES_MAX */
     uint32_t attribute_n;
     const char *kind_detail[TOKEN_KIND_DETAILS_MAX];
     uint32_t kind_detail_n;

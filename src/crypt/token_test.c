@@ -290,7 +290,7 @@ TEST(minted_tokens_read_back)
                              .agent_admin = true,
                              .room_config = "{\"maxParticipants\":3}",
                              .attribute_n = 1,
-                             .attribute = {{"k", "v"}},
+                             .attribute = &(struct token_pair){"k", "v"},
                              .kind_detail_n = 1,
                              .kind_detail = {"forwarded"}};
     struct token_claims *back = NULL;

@@ -176,8 +176,8 @@ static void rtp_arrived(struct shard *s, struct link *l, struct pkt *p)
         return;
     }
     if (l->twcc && rtp_ext_twcc(&p->rtp, p->data, &twcc)) {
-        twcc_rx_seen(&l->arrivals, twcc, rtp_marker(&p->rtp), p->at);
-        plane_due(s, l, twcc_rx_deadline(&l->arrivals));
+        twcc_rx_seen(l->arrivals, twcc, rtp_marker(&p->rtp), p->at);
+        plane_due(s, l, twcc_rx_deadline(l->arrivals));
     }
     struct rx *rx = find_rx(l, p);
     if (rx == NULL) {

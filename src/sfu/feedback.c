@@ -1,6 +1,7 @@
 #include "sfu/feedback.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "wire/rtcp.h"
 
 /* The offset between our wall clock and the publisher's, from the report with the least
@@ -74,7 +75,10 @@ static void resend_one(struct shard *s, struct sub *b, uint16_t seq)
     if (p == NULL)
         return;
     const struct cmd_pt_map *pt = sub_pt(b, p->rtp.pt);
-    if (pt == NULL || !sub_may_repeat(b, pt) || !resend_asked(&b->resend, seq, s->tick.now))
+    if (b->resend == NULL)
+        b->resend = mem_zero(sizeof *b->resend); /* once, for who loses packets at all */
+    if (pt == NULL || !sub_may_repeat(b, pt) || b->resend == NULL ||
+        !resend_asked(b->resend, seq, s->tick.now))
         return;
     e.ts = sub_ts(b, p, e.seg);
     e.marker = rtp_marker(&p->rtp);
@@ -316,7 +320,7 @@ static void report_arrivals(struct shard *s, struct link *l)
     for (;;) {
         struct wr w = wr_of(buf, sizeof buf);
         rtcp_write_rr(&w, l->rtcp_ssrc, NULL, 0);
-        if (!twcc_rx_report(&l->arrivals, l->rtcp_ssrc, media, s->tick.now, &w))
+        if (!twcc_rx_report(l->arrivals, l->rtcp_ssrc, media, s->tick.now, &w))
             return;
         (void)link_send_rtcp(l, &s->tx, wr_done(&w)); /* shed: the sender sees loss */
     }
@@ -330,7 +334,7 @@ void feedback_tick(struct shard *s, struct link *l)
         ask_missing(s, l);
     if (!l->up)
         return;
-    if (l->twcc && now >= twcc_rx_deadline(&l->arrivals))
+    if (l->twcc && now >= twcc_rx_deadline(l->arrivals))
         report_arrivals(s, l);
     if (now >= l->report_at) {
         l->report_at = plane_report_at(now);

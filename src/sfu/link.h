@@ -41,15 +41,15 @@ struct link {
     int64_t clock_off_us; /* our wall clock minus the publisher's, least delay seen; valid with
                              clock_known */
     bool clock_known;
-    bool twcc, remb;        /* some track negotiated it */
-    struct rtp_ext_ids ext; /* as its sections negotiated them: one numbering for a bundle */
-    us_t rtt_us;            /* from the reports of its subscriptions; 0 unknown */
-    us_t nack_at;           /* earliest of its tracks' streams */
-    struct twcc_rx arrivals;
-    struct map in;        /* ssrc -> struct rx */
-    struct map out;       /* ssrc -> struct sub, media and RTX */
-    struct track *tracks; /* through track->link_next */
-    struct sub *subs;     /* through sub->link_next */
+    bool twcc, remb;          /* some track negotiated it */
+    struct rtp_ext_ids ext;   /* as its sections negotiated them: one numbering for a bundle */
+    us_t rtt_us;              /* from the reports of its subscriptions; 0 unknown */
+    us_t nack_at;             /* earliest of its tracks' streams */
+    struct twcc_rx *arrivals; /* NULL until a track negotiates transport-cc */
+    struct map in;            /* ssrc -> struct rx */
+    struct map out;           /* ssrc -> struct sub, media and RTX */
+    struct track *tracks;     /* through track->link_next */
+    struct sub *subs;         /* through sub->link_next */
     uint32_t sub_n;
     struct addr addr[LINK_ADDR_MAX];
     uint8_t addr_n, addr_at;

@@ -130,7 +130,7 @@ static us_t link_deadline(const struct link *l)
     if (!l->up)
         return at;
     at = us_min(at, l->report_at);
-    return l->twcc ? us_min(at, twcc_rx_deadline(&l->arrivals)) : at;
+    return l->twcc ? us_min(at, twcc_rx_deadline(l->arrivals)) : at;
 }
 
 void plane_due(struct shard *s, struct link *l, us_t at)

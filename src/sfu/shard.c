@@ -54,6 +54,7 @@ static void sub_end(struct shard *s, struct sub *b)
     l->sub_n--;
     track_detach(b->track, b);
     table_take(&s->subs, b->id);
+    mem_free(b->resend);
     mem_free(b);
 }
 
@@ -94,6 +95,7 @@ static void link_end(struct shard *s, struct link *l)
     table_take(&s->links, l->id);
     map_fini(&l->in);
     map_fini(&l->out);
+    mem_free(l->arrivals);
     peer_free(l->peer);
     mem_free(l);
 }
@@ -156,7 +158,6 @@ static int link_open(struct shard *s, const struct cmd_peer_open *c)
     l->report_at = l->nack_at = US_NEVER;
     l->rtcp_ssrc = rng_u32(&s->rng) | 1;
     l->twcc_seq = (uint16_t)rng_u32(&s->rng);
-    twcc_rx_init(&l->arrivals);
     map_init(&l->in, rng_u64(&s->rng));
     map_init(&l->out, rng_u64(&s->rng));
     int err = peer_open(&l->peer, &cfg, s->tick.now);
@@ -229,6 +230,17 @@ static void peer_command(struct shard *s, const struct cmd *c)
     }
 }
 
+/* Without memory there is no feedback: the sender's estimate stays where it begins. */
+static void note_arrivals(struct link *l)
+{
+    if (l->twcc)
+        return;
+    l->arrivals = mem_zero(sizeof *l->arrivals);
+    l->twcc = l->arrivals != NULL;
+    if (l->twcc)
+        twcc_rx_init(l->arrivals);
+}
+
 /* What the section negotiated is true of the whole bundle. */
 static void merge_section(struct link *l, const struct cmd_track_open *c)
 {
@@ -237,7 +249,8 @@ static void merge_section(struct link *l, const struct cmd_track_open *c)
             l->ext.id[i] = c->ext.id[i];
     }
     for (uint8_t i = 0; i < c->codec_n; i++) {
-        l->twcc |= c->codec[i].twcc && c->ext.id[RTP_EXT_TWCC] != 0;
+        if (c->codec[i].twcc && c->ext.id[RTP_EXT_TWCC] != 0)
+            note_arrivals(l);
         l->remb |= c->codec[i].remb;
     }
 }

@@ -82,7 +82,7 @@ struct sub {
     us_t sr_at, stats_at;
     uint64_t told_packets;
     uint32_t lost, jitter_us, rtt_us, nacks, plis; /* as the subscriber reports */
-    struct resend resend;
+    struct resend *resend;                         /* NULL until the first NACK */
     struct seqmap older;
     struct sub_squeeze squeeze;
 };

@@ -232,6 +232,7 @@ void session_send_token(struct session *s)
     struct member *m = s->member;
     struct hub *hub = s->hub;
     int64_t now_s = house_wall_ms(&hub->house) / 1000;
+    struct token_pair attribute[TOKEN_ATTRIBUTES_MAX];
     struct token_claims c = *s->claims;
     struct str token;
 
@@ -243,6 +244,7 @@ void session_send_token(struct session *s)
     c.metadata = m->metadata;
     c.not_before_s = now_s;
     c.expires_s = now_s + TOKEN_MIN_S > c.expires_s ? now_s + TOKEN_MIN_S : c.expires_s;
+    c.attribute = attribute;
     c.attribute_n = 0;
     for (uint32_t i = 0; i < m->attr_n && i < TOKEN_ATTRIBUTES_MAX; i++)
         c.attribute[c.attribute_n++] =
