@@ -30,7 +30,10 @@ struct ingress_conf {
     const char *log_file;
     uint32_t ftl_port, rtmp_port; /* -1 as text: off; 0: any free one */
     bool ftl_off, rtmp_off;
-    uint32_t health_port, metrics_port; /* 0: none */
+    uint32_t rtmps_port; /* RTMP over TLS: off unless set */
+    bool rtmps_off;
+    const char *tls_cert_file, *tls_key_file; /* PEM, for RTMPS */
+    uint32_t health_port, metrics_port;       /* 0: none */
     bool refuse_second;
     enum log_level log_level;
     bool log_json;

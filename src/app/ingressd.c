@@ -3,9 +3,11 @@
 #include "app/door.h"
 #include "app/ftl_door.h"
 #include "app/onair.h"
+#include "app/rtmp_door.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "crypt/crypt.h"
+#include "io/file.h"
 #include "io/net.h"
 #include "wire/http.h"
 
@@ -15,7 +17,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { HTTP_CONNECTIONS_MAX = 64, HTTP_BODY_MAX = 4096 };
+enum { HTTP_CONNECTIONS_MAX = 64, HTTP_BODY_MAX = 4096, PEM_BYTES_MAX = 64 << 10 };
+
+enum { RTMP_PLAIN, RTMP_SECURE, RTMP_DOORS };
 
 struct ingressd {
     const struct ingress_conf *conf;
@@ -24,8 +28,10 @@ struct ingressd {
     struct buslink *bus;
     struct onair *onair;
     struct ftl_door *ftl;
+    struct rtmp_door *rtmp[RTMP_DOORS]; /* plain, over TLS; NULL: off */
+    struct tls_ctx *tls;
     struct door *health, *metrics;
-    uint16_t ftl_port, health_port, metrics_port;
+    uint16_t ftl_port, rtmp_port[RTMP_DOORS], health_port, metrics_port;
     uint64_t seed;
     bool draining, stopping;
     us_t stop_at;
@@ -52,7 +58,29 @@ static void on_bus_event(void *owner, const struct psrpc_event *ev, struct tick 
 
 static bool doors_busy(const struct ingressd *s)
 {
-    return s->ftl != NULL && ftl_door_busy(s->ftl);
+    bool busy = s->ftl != NULL && ftl_door_busy(s->ftl);
+
+    for (size_t i = 0; i < RTMP_DOORS; i++)
+        busy |= s->rtmp[i] != NULL && rtmp_door_busy(s->rtmp[i]);
+    return busy;
+}
+
+/* What publishers wait for; the earliest deadline. */
+static us_t doors_round(struct ingressd *s, struct tick tick)
+{
+    us_t at = US_NEVER;
+
+    if (s->ftl != NULL) {
+        ftl_door_round(s->ftl, tick);
+        at = ftl_door_deadline(s->ftl);
+    }
+    for (size_t i = 0; i < RTMP_DOORS; i++) {
+        if (s->rtmp[i] == NULL)
+            continue;
+        rtmp_door_round(s->rtmp[i], tick);
+        at = us_min(at, rtmp_door_deadline(s->rtmp[i]));
+    }
+    return at;
 }
 
 static void end_if_done(struct ingressd *s, us_t now)
@@ -69,16 +97,11 @@ static void round_of(void *owner)
 {
     struct ingressd *s = owner;
     struct tick tick = loop_tick(s->loop);
-    us_t at = US_NEVER;
 
-    if (s->ftl != NULL)
-        ftl_door_round(s->ftl, tick);
+    (void)doors_round(s, tick); /* the second one's deadline counts */
     onair_round(s->onair, tick);
     buslink_round(s->bus, tick);
-    if (s->ftl != NULL) { /* answers of the bus become words to publishers */
-        ftl_door_round(s->ftl, tick);
-        at = us_min(at, ftl_door_deadline(s->ftl));
-    }
+    us_t at = doors_round(s, tick); /* answers of the bus become words to publishers */
     struct door *doors[] = {s->health, s->metrics};
     for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
         if (doors[i] == NULL)
@@ -108,6 +131,10 @@ static void stop(struct ingressd *s)
     onair_stop(s->onair, tick);
     if (s->ftl != NULL)
         ftl_door_stop(s->ftl, tick);
+    for (size_t i = 0; i < RTMP_DOORS; i++) {
+        if (s->rtmp[i] != NULL)
+            rtmp_door_stop(s->rtmp[i], tick);
+    }
 }
 
 static void on_interrupt(void *owner)
@@ -126,6 +153,10 @@ static void on_terminate(void *owner)
     s->draining = true;
     if (s->ftl != NULL)
         ftl_door_shut(s->ftl);
+    for (size_t i = 0; i < RTMP_DOORS; i++) {
+        if (s->rtmp[i] != NULL)
+            rtmp_door_shut(s->rtmp[i]);
+    }
 }
 
 /* ---- pages ---- */
@@ -168,6 +199,33 @@ static void put_media(struct str *out, const struct ftl_media_stats *m)
     put(out, "sluice_ingest_dropped_total", NULL, "{protocol=\"ftl\",reason=\"late\"}", m->late);
 }
 
+static void put_rtmp(struct str *out, const struct ingressd *s)
+{
+    struct rtmp_door_counts sum = {0}, c;
+
+    for (size_t i = 0; i < RTMP_DOORS; i++) {
+        if (s->rtmp[i] == NULL)
+            continue;
+        rtmp_door_get_counts(s->rtmp[i], &c);
+        sum.connections += c.connections;
+        sum.children += c.children;
+        sum.turned_away += c.turned_away;
+        sum.bytes += c.bytes;
+        sum.dropped += c.dropped;
+        sum.jumps += c.jumps;
+        sum.children_started += c.children_started;
+        sum.sound_lost += c.sound_lost;
+    }
+    put(out, "sluice_rtmp_connections", "gauge", "", sum.connections);
+    put(out, "sluice_rtmp_turned_away_total", "counter", "", sum.turned_away);
+    put(out, "sluice_rtmp_bytes_total", "counter", "", sum.bytes);
+    put(out, "sluice_rtmp_dropped_frames_total", "counter", "", sum.dropped);
+    put(out, "sluice_rtmp_time_jumps_total", "counter", "", sum.jumps);
+    put(out, "sluice_media_children", "gauge", "", sum.children);
+    put(out, "sluice_media_children_started_total", "counter", "", sum.children_started);
+    put(out, "sluice_media_lost_frames_total", "counter", "", sum.sound_lost);
+}
+
 static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
 {
     struct ingressd *s = owner;
@@ -193,6 +251,7 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
     put(body, "sluice_ftl_turned_away_total", "counter", "", f.turned_away);
     put(body, "sluice_ftl_stray_datagrams_total", "counter", "", f.nobodys);
     put_media(body, &f.media);
+    put_rtmp(body, s);
     return 200;
 }
 
@@ -264,6 +323,60 @@ static int open_ftl(struct ingressd *s)
     return err ? port_refused(s, err, s->conf->ftl_port, "--ftl-port") : 0;
 }
 
+static int read_pem(struct ingressd *s, const char *flag, const char *path, struct str *out)
+{
+    str_init(out, PEM_BYTES_MAX);
+    if (path[0] == '\0')
+        return refuse(s, E_INVAL, "--rtmps-port needs --tls-cert and --tls-key");
+    int err = file_read(path, out, NULL);
+    return err ? refuse(s, err, "%s: cannot read %.100s: %s", flag, path, err_text(err)) : 0;
+}
+
+static int open_tls(struct ingressd *s)
+{
+    struct str chain = {0}, key = {0};
+    int err = read_pem(s, "--tls-cert", s->conf->tls_cert_file, &chain);
+
+    if (err == 0)
+        err = read_pem(s, "--tls-key", s->conf->tls_key_file, &key);
+    if (err == 0) {
+        err = tls_ctx_open_server(&s->tls, str_bytes(&chain), str_bytes(&key));
+        if (err)
+            refuse(s, err, "--tls-cert and --tls-key: %s", err_text(err));
+    }
+    str_fini(&chain);
+    if (key.p != NULL)
+        mem_wipe(key.p, key.cap);
+    str_fini(&key);
+    return err;
+}
+
+static int open_rtmp(struct ingressd *s, unsigned which, uint32_t port, const char *flag)
+{
+    struct rtmp_door_cfg cfg = {.loop = s->loop,
+                                .onair = s->onair,
+                                .tls = which == RTMP_SECURE ? s->tls : NULL,
+                                .seed = s->seed + 1 + which};
+    int err = addresses(s, port, cfg.at);
+
+    if (err)
+        return err;
+    err = rtmp_door_open(&s->rtmp[which], &cfg, &s->rtmp_port[which]);
+    return err ? port_refused(s, err, port, flag) : 0;
+}
+
+static int open_rtmps(struct ingressd *s)
+{
+    int err = 0;
+
+    if (!s->conf->rtmp_off)
+        err = open_rtmp(s, RTMP_PLAIN, s->conf->rtmp_port, "--rtmp-port");
+    if (err || s->conf->rtmps_off)
+        return err;
+    err = open_tls(s);
+    return err ? err : open_rtmp(s, RTMP_SECURE, s->conf->rtmps_port, "--rtmps-port");
+}
+
 static int open_pages(struct ingressd *s)
 {
     int err = open_page(s, s->conf->health_port, health_page, &s->health, &s->health_port);
@@ -299,6 +412,8 @@ static int start(struct ingressd *s, const char *bus)
         return refuse(s, err, "cannot start: %s", err_text(err));
     err = open_ftl(s);
     if (!err)
+        err = open_rtmps(s);
+    if (!err)
         err = open_pages(s);
     if (err)
         return err;
@@ -315,12 +430,15 @@ static void tell_ready(const struct ingressd *s)
     int fd = (int)s->conf->ready_fd;
     struct str line;
 
-    LOG_I("ready", "ftl=%u health=%u metrics=%u", s->ftl_port, s->health_port, s->metrics_port);
+    LOG_I("ready", "ftl=%u rtmp=%u rtmps=%u health=%u metrics=%u", s->ftl_port,
+          s->rtmp_port[RTMP_PLAIN], s->rtmp_port[RTMP_SECURE], s->health_port, s->metrics_port);
     if (fd < 0)
         return;
     str_init(&line, 512);
-    str_printf(&line, "{\"ftl\":%u,\"health\":%u,\"metrics\":%u,\"pid\":%d}\n", s->ftl_port,
-               s->health_port, s->metrics_port, (int)getpid());
+    str_printf(&line,
+               "{\"ftl\":%u,\"rtmp\":%u,\"rtmps\":%u,\"health\":%u,\"metrics\":%u,\"pid\":%d}\n",
+               s->ftl_port, s->rtmp_port[RTMP_PLAIN], s->rtmp_port[RTMP_SECURE], s->health_port,
+               s->metrics_port, (int)getpid());
     if (write(fd, line.p, line.len) < 0)
         LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
     if (fd > 2)
@@ -346,6 +464,9 @@ int ingressd_run(const struct ingress_conf *conf, const char *bus, char error[IN
     door_free(s->health);
     door_free(s->metrics);
     ftl_door_free(s->ftl);
+    for (size_t i = 0; i < RTMP_DOORS; i++)
+        rtmp_door_free(s->rtmp[i]);
+    tls_ctx_free(s->tls);
     onair_free(s->onair);
     buslink_free(s->bus);
     loop_free(s->loop);
