@@ -348,10 +348,10 @@ bool join_read(const struct join_ask *q, struct session_cfg *cfg, struct join_wh
     bool ok;
 
     *why = (struct join_why){0};
-    if (q->v1 && *wrapped == '\0')
-        return bad(why, 400, "join_request is required");
     if (q->claims == NULL || !q->claims->has_video)
         return bad(why, 401, "no permissions to access the room");
+    if (q->v1 && *wrapped == '\0')
+        return bad(why, 400, "join_request is required");
     if (!q->claims->video.room_join)
         return bad(why, 401, "permissions denied");
     cfg->claims = q->claims;

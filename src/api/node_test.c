@@ -5,14 +5,20 @@ struct fake *fake_kept;
 TEST(subtlety_1_refusals_come_before_the_101_and_join_is_the_first_message)
 {
     struct fake *f = new_fake();
+    struct str token;
 
     fake_get(f, 1, "/rtc/v1", "join_request=AA", NULL, true);
     EXPECT_EQ(f->c[1].status, 401);
     EXPECT_STR(f->c[1].body, "no permissions to access the room");
     EXPECT(!f->c[1].accepted);
-    fake_get(f, 1, "/rtc/v1", "", NULL, true);
+    fake_get(f, 1, "/rtc/v1", "", NULL, true); /* the token comes first */
+    EXPECT_EQ(f->c[1].status, 401);
+    str_init(&token, 1 << 16);
+    fake_token(f, "alice", "demo", NULL, &token);
+    fake_get(f, 1, "/rtc/v1", "", str_text(&token), true);
     EXPECT_EQ(f->c[1].status, 400);
     EXPECT_STR(f->c[1].body, "join_request is required");
+    str_fini(&token);
     fake_get(f, 1, "/rtc", "", NULL, false);
     EXPECT_EQ(f->c[1].status, 404);
     EXPECT_STR(f->c[1].body, "");

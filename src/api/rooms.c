@@ -41,12 +41,12 @@ static void reply_room(struct rooms_call *call, const struct room *r)
         answer_fail(call, TWIRP_INTERNAL, "out of memory", NULL, NULL);
 }
 
-static void too_long(struct rooms_call *call, const char *text, uint32_t limit,
-                     const char *argument)
+/* The original's own way with this error: the text is the argument's name, too. */
+static void too_long(struct rooms_call *call, const char *text, uint32_t limit)
 {
     char *msg = arena_printf(call->arena, "%s %u", text, limit);
 
-    answer_fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : text, "argument", argument);
+    answer_fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : text, "argument", text);
 }
 
 static bool over(const char *text, uint32_t limit)
@@ -80,11 +80,14 @@ static void create_room(struct rooms_call *call)
         return;
     }
     if (over(q->name, l->room_name_len)) {
-        too_long(call, "room name length exceeds limits: max length", l->room_name_len, "name");
+        char *msg = arena_printf(call->arena,
+                                 ANSWER_WRAPPED "room name length exceeds limits: max length %u",
+                                 l->room_name_len);
+        answer_fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : "", NULL, NULL);
         return;
     }
     if (over(q->metadata, l->metadata_bytes)) {
-        too_long(call, "metadata size exceeds limits: max size", l->metadata_bytes, "metadata");
+        too_long(call, "metadata size exceeds limits", l->metadata_bytes);
         return;
     }
     if (*q->name == '\0') {
@@ -160,7 +163,7 @@ static void update_room_metadata(struct rooms_call *call)
     struct room *r;
 
     if (over(q->metadata, limit)) {
-        too_long(call, "metadata size exceeds limits: max size", limit, "metadata");
+        too_long(call, "metadata size exceeds limits", limit);
         return;
     }
     if (!answer_is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
@@ -252,13 +255,12 @@ static bool fits(struct rooms_call *call, const struct member *m,
     const struct room_limits *l = &call->hub->house.cfg.limits;
 
     if (over(q->name, l->participant_name_len))
-        too_long(call, "name length exceeds limits: max length", l->participant_name_len, "name");
+        too_long(call, "name length exceeds limits", l->participant_name_len);
     else if (over(q->metadata, l->metadata_bytes))
-        too_long(call, "metadata size exceeds limits: max size", l->metadata_bytes, "metadata");
+        too_long(call, "metadata size exceeds limits", l->metadata_bytes);
     else if (n > 0 && l->attributes_bytes != 0 &&
              member_attr_bytes_with(m, attr, n) > l->attributes_bytes)
-        too_long(call, "attributes size exceeds limits: max size", l->attributes_bytes,
-                 "attributes");
+        too_long(call, "attribute size exceeds limits", l->attributes_bytes);
     else
         return true;
     return false;
@@ -346,8 +348,9 @@ static void send_data(struct rooms_call *call)
     if (!answer_is_admin(call, q->room) || (r = need_room(call, q->room)) == NULL)
         return;
     if (q->nonce.len != 0 && q->nonce.len != 16) {
-        answer_fail(call, TWIRP_INVALID_ARGUMENT,
-                    "nonce should be 16-bytes or not present, got: ", "argument", "nonce");
+        char *msg = arena_printf(
+            call->arena, "nonce should be 16-bytes or not present, got: %zu bytes", q->nonce.len);
+        answer_fail(call, TWIRP_INVALID_ARGUMENT, msg != NULL ? msg : "", NULL, NULL);
         return;
     }
     if (!pack_data(call->hub, q, &w) || wr_len(&w) > DATA_PACKET_MAX ||
@@ -377,12 +380,34 @@ static void perform_rpc(struct rooms_call *call)
         return;
     int err = rpc_call(call->hub, m, q->method, q->payload, q->response_timeout_ms, call->conn);
     if (err == E_TOO_LARGE)
-        answer_fail(call, TWIRP_INVALID_ARGUMENT, ANSWER_WRAPPED "Request payload too large", NULL,
-                    NULL);
+        answer_fail(call, TWIRP_INVALID_ARGUMENT,
+                    ANSWER_WRAPPED "RpcError 1402: Request payload too large", NULL, NULL);
     else if (err != 0)
         answer_fail(call, TWIRP_RESOURCE_EXHAUSTED, ANSWER_WRAPPED "too many calls", NULL, NULL);
     else
         call->later = true;
+}
+
+/* The original's reading of the codes that clients send (4.7). */
+static enum twirp_code rpc_code(uint32_t code)
+{
+    switch (code) {
+    case 1400: /* unsupported method */
+    case 1402: /* request too large */
+        return TWIRP_INVALID_ARGUMENT;
+    case 1401:
+        return TWIRP_NOT_FOUND;
+    case 1403:
+    case 1404:
+        return TWIRP_UNIMPLEMENTED;
+    case RPC_CONNECTION_TIMEOUT:
+    case RPC_RESPONSE_TIMEOUT:
+        return TWIRP_CANCELED;
+    case RPC_RECIPIENT_DISCONNECTED:
+        return TWIRP_UNAVAILABLE;
+    default:
+        return TWIRP_INTERNAL;
+    }
 }
 
 void rooms_rpc_done(struct rooms_call *call, const struct rpc_result *result)
@@ -395,11 +420,8 @@ void rooms_rpc_done(struct rooms_call *call, const struct rpc_result *result)
         answer_reply(call, &a.base);
         return;
     }
-    char *msg = arena_printf(call->arena, ANSWER_WRAPPED "%s", text);
-    char *code = arena_printf(call->arena, "%u", result->code);
-    bool late = result->code == RPC_CONNECTION_TIMEOUT || result->code == RPC_RESPONSE_TIMEOUT;
-    answer_fail(call, late ? TWIRP_DEADLINE_EXCEEDED : TWIRP_UNKNOWN, msg != NULL ? msg : text,
-                "rpc_error_code", code != NULL ? code : "");
+    char *msg = arena_printf(call->arena, ANSWER_WRAPPED "RpcError %u: %s", result->code, text);
+    answer_fail(call, rpc_code(result->code), msg != NULL ? msg : text, NULL, NULL);
 }
 
 static void between_rooms(struct rooms_call *call)
@@ -414,10 +436,10 @@ static void between_rooms(struct rooms_call *call)
         answer_deny(call);
     else if (strcmp(q->room, q->destination_room) == 0)
         answer_fail(call, TWIRP_INVALID_ARGUMENT,
-                    "destination room cannot be the same as the source room", "argument",
-                    "destination_room");
+                    "destination room cannot be the same as source room ", "argument",
+                    "destination room cannot be the same as source room");
     else
-        answer_fail(call, TWIRP_UNKNOWN, "not implemented", NULL, NULL);
+        answer_fail(call, TWIRP_UNKNOWN, ANSWER_WRAPPED "not implemented", NULL, NULL);
 }
 
 static_assert(offsetof(Livekit__ForwardParticipantRequest, destination_room) ==
@@ -448,11 +470,11 @@ static method_fn *const methods[ROOMS_METHODS] = {
 /* Services of parts that are not connected: every method answers so. */
 static const struct {
     const char *prefix;
-    enum twirp_code code;
+    bool sip; /* else Egress, by roomRecord */
     const char *msg;
 } absent[] = {
-    {"/twirp/livekit.Egress/", TWIRP_INTERNAL, "egress not connected (redis required)"},
-    {"/twirp/livekit.SIP/", TWIRP_INTERNAL, "sip not connected (redis required)"},
+    {"/twirp/livekit.Egress/", false, ANSWER_WRAPPED "egress not connected (redis required)"},
+    {"/twirp/livekit.SIP/", true, ANSWER_WRAPPED "sip not connected (redis required)"},
 };
 
 static bool is_absent(struct rooms_call *call, const struct http_msg *req)
@@ -461,10 +483,13 @@ static bool is_absent(struct rooms_call *call, const struct http_msg *req)
         if (strncmp(req->path, absent[i].prefix, strlen(absent[i].prefix)) != 0 ||
             strcmp(req->method, "POST") != 0)
             continue;
-        if (answer_grants(call) == NULL)
-            answer_deny(call);
+        const struct token_claims *c = call->claims;
+        bool may = c != NULL && (absent[i].sip ? c->sip_admin || c->sip_call
+                                               : c->has_video && c->video.room_record);
+        if (may)
+            answer_fail(call, TWIRP_INTERNAL, absent[i].msg, NULL, NULL);
         else
-            answer_fail(call, absent[i].code, absent[i].msg, NULL, NULL);
+            answer_deny(call);
         return true;
     }
     return false;

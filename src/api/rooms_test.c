@@ -95,3 +95,116 @@ TEST(our_own_offers_bring_the_playout_delay_too)
     EXPECT(sdp_find_ext(v, PLAYOUT) != NULL);
     end_fake(f);
 }
+
+static void sip_admin(struct token_claims *c)
+{
+    c->has_video = false;
+    c->sip_admin = true;
+}
+
+static void recorder_of_rooms(struct token_claims *c)
+{
+    c->video.room_record = true;
+}
+
+static void both_rooms(struct token_claims *c)
+{
+    all_grants(c);
+    c->video.destination_room = "other";
+}
+
+static void same_room(struct token_claims *c)
+{
+    all_grants(c);
+    c->video.destination_room = "demo";
+}
+
+/* What an original server of version 1.13.3 answers, word for word. */
+TEST(errors_are_the_originals_to_the_letter)
+{
+    static const struct {
+        const char *method;
+        void (*rights)(struct token_claims *);
+        const char *body; /* %s: 1,200 characters */
+        int status;
+        const char *answer;
+    } rows[] = {
+        {"RoomService/CreateRoom", all_grants, "{\"name\":\"q\",\"metadata\":\"%s\"}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"metadata size exceeds limits 1000\",\"meta\":{"
+         "\"argument\":\"metadata size exceeds limits\"}}"},
+        {"RoomService/CreateRoom", all_grants, "{\"name\":\"%s\"}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"twirp error unknown: room name length exceeds "
+         "limits: max length 256\"}"},
+        {"RoomService/UpdateParticipant", all_grants,
+         "{\"room\":\"demo\",\"identity\":\"alice\",\"name\":\"%s\"}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"name length exceeds limits 256\",\"meta\":{"
+         "\"argument\":\"name length exceeds limits\"}}"},
+        {"RoomService/UpdateParticipant", all_grants,
+         "{\"room\":\"demo\",\"identity\":\"alice\",\"attributes\":{\"a\":\"%s\"}}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"attribute size exceeds limits 1000\",\"meta\":{"
+         "\"argument\":\"attribute size exceeds limits\"}}"},
+        {"RoomService/SendData", all_grants,
+         "{\"room\":\"demo\",\"data\":\"aGk=\",\"nonce\":\"AAAA\"}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"nonce should be 16-bytes or not present, got: 3 "
+         "bytes\"}"},
+        {"RoomService/PerformRpc", all_grants, "{\"room\":\"demo\",\"method\":\"m\"}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"twirp error unknown: destination identity is "
+         "required\"}"},
+        {"RoomService/MoveParticipant", same_room,
+         "{\"room\":\"demo\",\"identity\":\"alice\",\"destinationRoom\":\"demo\"}", 400,
+         "{\"code\":\"invalid_argument\",\"msg\":\"destination room cannot be the same as source "
+         "room \",\"meta\":{\"argument\":\"destination room cannot be the same as source room\"}}"},
+        {"RoomService/MoveParticipant", both_rooms,
+         "{\"room\":\"demo\",\"identity\":\"alice\",\"destinationRoom\":\"other\"}", 500,
+         "{\"code\":\"unknown\",\"msg\":\"twirp error unknown: not implemented\"}"},
+        {"Egress/ListEgress", recorder_of_rooms, "{}", 500,
+         "{\"code\":\"internal\",\"msg\":\"twirp error unknown: egress not connected (redis "
+         "required)\"}"},
+        {"Egress/ListEgress", all_grants, "{}", 401,
+         "{\"code\":\"unauthenticated\",\"msg\":\"permissions denied\"}"},
+        {"SIP/ListSIPInboundTrunk", sip_admin, "{}", 500,
+         "{\"code\":\"internal\",\"msg\":\"twirp error unknown: sip not connected (redis "
+         "required)\"}"},
+        {"SIP/ListSIPInboundTrunk", all_grants, "{}", 401,
+         "{\"code\":\"unauthenticated\",\"msg\":\"permissions denied\"}"},
+    };
+    struct fake *f = new_fake();
+    char large[1201], body[1400];
+
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    fake_join(f, 1, "alice", NULL, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *hole = strstr(rows[i].body, "%s");
+        if (hole == NULL)
+            snprintf(body, sizeof body, "%s", rows[i].body);
+        else
+            snprintf(body, sizeof body, "%.*s%s%s", (int)(hole - rows[i].body), rows[i].body, large,
+                     hole + 2);
+        EXPECT_STR(fake_call(f, rows[i].method, body, rows[i].rights), rows[i].answer);
+        EXPECT_EQ(f->c[8].status, rows[i].status);
+    }
+    end_fake(f);
+}
+
+TEST(a_call_to_a_participant_ends_in_the_originals_words)
+{
+    struct fake *f = new_fake();
+
+    fake_join(f, 1, "alice", NULL, NULL);
+    (void)call(f, "PerformRpc",
+               "{\"room\":\"demo\",\"destinationIdentity\":\"alice\",\"method\":\"m\"}");
+    EXPECT_EQ(f->c[8].status, 0); /* it waits */
+    fake_pass(f, 3 * US_PER_SEC);
+    EXPECT_EQ(f->c[8].status, 408);
+    EXPECT_STR(f->c[8].body, "{\"code\":\"canceled\",\"msg\":\"twirp error unknown: RpcError 1501: "
+                             "Connection timeout\"}");
+    (void)call(f, "PerformRpc",
+               "{\"room\":\"demo\",\"destinationIdentity\":\"alice\",\"method\":\"m\"}");
+    node_conn_closed(f->node, 1, f->tick);
+    fake_step(f);
+    EXPECT_EQ(f->c[8].status, 503);
+    EXPECT_STR(f->c[8].body, "{\"code\":\"unavailable\",\"msg\":\"twirp error unknown: RpcError "
+                             "1503: Recipient disconnected\"}");
+    end_fake(f);
+}

@@ -4,6 +4,8 @@
 #include "signal/transport.h"
 #include "wire/pb.h"
 
+enum { RPC_ERROR_TEXT_MAX = 16 << 10 }; /* 256 and 15,360 bytes, by the protocol (4.7) */
+
 struct rpc {
     struct heap_node due;     /* until done */
     struct session *to;       /* NULL when done */
@@ -114,10 +116,18 @@ bool rpc_answered(struct hub *hub, const struct member *from, const struct data_
     if (d->value == DATA_RPC_ACK) {
         r->acked = true;
     } else if (pb_field_find(d->body, 3, &error) && error.wire == PB_BYTES) {
-        struct pb_field code = {0}, message = {0};
+        struct pb_field code = {0}, message = {0}, more = {0};
+        char text[RPC_ERROR_TEXT_MAX];
         (void)pb_field_find(error.bytes, 1, &code);    /* absent: 0 */
         (void)pb_field_find(error.bytes, 2, &message); /* absent: "" */
-        end(hub, r, false, (uint32_t)code.num, message.bytes);
+        (void)pb_field_find(error.bytes, 3, &more);    /* absent: "" */
+        struct wr w = wr_of((uint8_t *)text, sizeof text);
+        wr_bytes(&w, message.bytes);
+        if (more.bytes.len > 0) {
+            wr_bytes(&w, bytes_str(": "));
+            wr_bytes(&w, more.bytes);
+        }
+        end(hub, r, false, (uint32_t)code.num, wr_ok(&w) ? wr_done(&w) : message.bytes);
     } else {
         struct pb_field payload = {0};
         (void)pb_field_find(d->body, 2, &payload); /* absent: "" */
