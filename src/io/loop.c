@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/clock.h"
+#include "io/net.h"
 
+#include <netdb.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <uv.h>
@@ -247,4 +249,57 @@ int loop_signal(struct loop *l, int signum, loop_fn *fn, void *owner)
     s->owner = owner;
     int err = uv_signal_init(&l->uv, &s->uv);
     return err < 0 ? err : uv_signal_start(&s->uv, on_signal, signum);
+}
+
+/* ---- names ---- */
+
+struct loop_lookup {
+    uv_getaddrinfo_t uv;
+    uint16_t port;
+    loop_found_fn *found; /* NULL: forgotten */
+    void *owner;
+};
+
+static void on_lookup(uv_getaddrinfo_t *uv, int status, struct addrinfo *list)
+{
+    struct loop_lookup *k = OWNER_OF(uv, struct loop_lookup, uv);
+    struct addr addr[LOOP_FOUND_MAX];
+    uint32_t n = 0;
+
+    for (struct addrinfo *ai = list; ai != NULL && n < LOOP_FOUND_MAX; ai = ai->ai_next) {
+        struct sockaddr_storage ss = {0};
+        memcpy(&ss, ai->ai_addr, size_min(ai->ai_addrlen, sizeof ss));
+        net_addr_from(&ss, &addr[n]);
+        addr[n++].port = k->port;
+    }
+    uv_freeaddrinfo(list);
+    if (k->found != NULL)
+        k->found(k->owner, status < 0 || n == 0 ? -EHOSTUNREACH : 0, addr, n);
+    mem_free(k);
+}
+
+int loop_lookup(struct loop *l, struct loop_lookup **ret, const char *host, uint16_t port,
+                loop_found_fn *found, void *owner)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct loop_lookup *k = mem_zero(sizeof *k);
+
+    if (k == NULL)
+        return E_NOMEM;
+    *k = (struct loop_lookup){.port = port, .found = found, .owner = owner};
+    int err = uv_getaddrinfo(&l->uv, &k->uv, on_lookup, host, NULL, &hints);
+    if (err < 0) {
+        mem_free(k);
+        return err;
+    }
+    *ret = k;
+    return 0;
+}
+
+void loop_forget(struct loop_lookup *k)
+{
+    if (k == NULL)
+        return;
+    k->found = NULL;
+    (void)uv_cancel((uv_req_t *)&k->uv); /* one that has begun ends by itself */
 }

@@ -10,12 +10,13 @@
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
+#include "base/addr.h"
 #include "base/base.h"
 
 struct loop;
 struct loop_watch;
 
-enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_FOUND_MAX = 8 };
 
 typedef void loop_fn(void *owner);
 typedef void loop_ready_fn(void *owner, unsigned events); /* LOOP_READ | LOOP_WRITE */
@@ -43,6 +44,14 @@ MUST_CHECK int loop_watch(struct loop *l, struct loop_watch **ret, int fd, unsig
 void loop_watch_set(struct loop_watch *w, unsigned events);
 /* NULL allowed.  The descriptor may be closed at once. */
 void loop_unwatch(struct loop_watch *w);
+
+/* Addresses of a name, looked up on another thread: `found` is called once, from the loop, with at
+ * most LOOP_FOUND_MAX of them, or an error.  Not called any more after loop_forget(). */
+struct loop_lookup;
+typedef void loop_found_fn(void *owner, int err, const struct addr *addr, uint32_t n);
+MUST_CHECK int loop_lookup(struct loop *l, struct loop_lookup **ret, const char *host,
+                           uint16_t port, loop_found_fn *found, void *owner);
+void loop_forget(struct loop_lookup *k); /* before it has called only; NULL allowed */
 
 /* The signal runs `fn` on the loop's thread. */
 MUST_CHECK int loop_signal(struct loop *l, int signum, loop_fn *fn, void *owner);
