@@ -237,3 +237,9 @@ us_t authlink_deadline(const struct authlink *l)
             at = us_min(at, w->end_at);
     return at;
 }
+
+bool authlink_busy(const struct authlink *l)
+{
+    return auth_deadline(l->auth) != US_NEVER || l->wires != NULL ||
+           (l->fetch != NULL && fetch_busy(l->fetch) > 0);
+}

@@ -27,5 +27,7 @@ struct auth *authlink_auth(struct authlink *l);
 /* Moves everything that waits; call it after auth_start() and the like too. */
 void authlink_round(struct authlink *l, struct tick tick);
 us_t authlink_deadline(const struct authlink *l);
+/* Something is under way: an end, perhaps, that must still be said. */
+bool authlink_busy(const struct authlink *l);
 
 #endif

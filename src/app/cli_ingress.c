@@ -27,6 +27,8 @@ static const struct named {
     {"tls_key_file", "tls-key", NULL},
     {"health_port", "health-port", NULL},
     {"prometheus_port", "prometheus-port", NULL},
+    {"auth_url", "auth-url", "AUTH_WS_URL"},
+    {"auth_ca", "auth-ca", NULL},
     {"on_duplicate", "on-duplicate", NULL},
     {"log_level", "log-level", NULL},
 };

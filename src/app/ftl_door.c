@@ -119,8 +119,11 @@ static const struct publisher_ops publisher_ops = {.answer = on_answer, .kick = 
 
 static void ask(struct conn *c, struct tick tick)
 {
-    struct media_publish m = {
-        .protocol = MEDIA_FTL, .channel = c->ftl.stream.channel, .remote = c->peer};
+    struct media_publish m = {.protocol = MEDIA_FTL,
+                              .channel = c->ftl.stream.channel,
+                              .remote = c->peer,
+                              .challenge = bytes_of(c->ftl.challenge, sizeof c->ftl.challenge),
+                              .digest = bytes_of(c->ftl.digest, sizeof c->ftl.digest)};
 
     onair_ask(c->door->cfg.onair, &c->publisher, &m, tick);
 }

@@ -28,6 +28,8 @@ struct ingress_conf {
     const char *bus;     /* path of the socket; "": bus.sock in the data directory */
     const char *address; /* to listen on; "": all */
     const char *log_file;
+    const char *auth_url;         /* asked before somebody may stream; "": local keys rule */
+    const char *auth_ca;          /* PEM file of authorities for it; "": the system's */
     uint32_t ftl_port, rtmp_port; /* -1 as text: off; 0: any free one */
     bool ftl_off, rtmp_off;
     uint32_t rtmps_port; /* RTMP over TLS: off unless set */

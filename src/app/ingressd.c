@@ -26,6 +26,7 @@ struct ingressd {
     char *error;
     struct loop *loop;
     struct buslink *bus;
+    struct authlink *auth; /* NULL: no service is asked */
     struct onair *onair;
     struct ftl_door *ftl;
     struct rtmp_door *rtmp[RTMP_DOORS]; /* plain, over TLS; NULL: off */
@@ -85,7 +86,8 @@ static us_t doors_round(struct ingressd *s, struct tick tick)
 
 static void end_if_done(struct ingressd *s, us_t now)
 {
-    bool idle = !onair_busy(s->onair) && !doors_busy(s);
+    bool idle = !onair_busy(s->onair) && !doors_busy(s) &&
+                (s->auth == NULL || !authlink_busy(s->auth));
 
     if (s->draining && !s->stopping && idle)
         loop_stop(s->loop);
@@ -101,6 +103,7 @@ static void round_of(void *owner)
     (void)doors_round(s, tick); /* the second one's deadline counts */
     onair_round(s->onair, tick);
     buslink_round(s->bus, tick);
+    onair_service_round(s->onair, tick);
     us_t at = doors_round(s, tick); /* answers of the bus become words to publishers */
     struct door *doors[] = {s->health, s->metrics};
     for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
@@ -387,6 +390,20 @@ static int open_pages(struct ingressd *s)
     return err ? port_refused(s, err, s->conf->metrics_port, "--prometheus-port") : 0;
 }
 
+static int open_auth(struct ingressd *s)
+{
+    const struct authlink_cfg cfg = {.loop = s->loop,
+                                     .url = s->conf->auth_url,
+                                     .authorities = s->conf->auth_ca,
+                                     .seed = s->seed ^ 0x61757468};
+    int err = authlink_open(&s->auth, &cfg);
+
+    if (err == E_INVAL || err == E_UNSUPPORTED || err == E_MALFORMED)
+        return refuse(s, err, "--auth-url is no ws://, wss://, http:// or https:// address");
+    return err < 0 ? refuse(s, err, "--auth-ca: cannot read the authorities: %s", err_text(err))
+                   : 0;
+}
+
 static int start(struct ingressd *s, const char *bus)
 {
     struct rlimit files;
@@ -402,8 +419,14 @@ static int start(struct ingressd *s, const char *bus)
     err = crypt_random(&s->seed, sizeof s->seed);
     if (!err)
         err = buslink_open(&s->bus, s->loop, bus, on_bus_event, s);
+    if (!err && s->conf->auth_url[0] != '\0') {
+        err = open_auth(s);
+        if (err)
+            return err;
+    }
     struct onair_cfg cfg = {.loop = s->loop,
                             .bus = s->bus,
+                            .auth = s->auth,
                             .refuse_second = s->conf->refuse_second,
                             .url = s->conf->ws_url};
     if (!err)
@@ -468,6 +491,7 @@ int ingressd_run(const struct ingress_conf *conf, const char *bus, char error[IN
         rtmp_door_free(s->rtmp[i]);
     tls_ctx_free(s->tls);
     onair_free(s->onair);
+    authlink_free(s->auth);
     buslink_free(s->bus);
     loop_free(s->loop);
     mem_free(s);

@@ -9,6 +9,7 @@
 #include "crypt/cert.h"
 #include "crypt/crypt.h"
 #include "crypt/dtls.h"
+#include "crypt/hash.h"
 #include "rtc/assoc.h"
 
 #include <stdio.h>
@@ -147,9 +148,52 @@ static void join(struct onair *o, struct onair_job *w, struct tick tick)
     }
 }
 
+/* ---- the operator's service ---- */
+
+static const char *word_of(enum media_protocol p)
+{
+    return p == MEDIA_FTL ? "ftl" : p == MEDIA_RTMP ? "rtmp" : "rtp";
+}
+
+static struct auth_query query_of(const struct publisher *p)
+{
+    bool proves = p->digest[0] != '\0';
+
+    return (struct auth_query){.protocol = word_of(p->protocol),
+                               .key = proves ? NULL : p->key,
+                               .channel = p->channel,
+                               .challenge = proves ? p->challenge : NULL,
+                               .digest = proves ? p->digest : NULL,
+                               .remote = p->from};
+}
+
+/* What it is asked with, for the question and for the end. */
+static void keep_claim(struct publisher *p, const struct media_publish *m)
+{
+    p->key[0] = p->challenge[0] = p->digest[0] = '\0';
+    if (m->challenge.len <= ONAIR_CHALLENGE_MAX && m->digest.len <= ONAIR_DIGEST_MAX) {
+        hash_hex(m->challenge, p->challenge);
+        hash_hex(m->digest, p->digest);
+    }
+    (void)str_copy(p->key, sizeof p->key, m->key); /* its length was checked before */
+    addr_text(&m->remote, p->from);
+    p->channel = m->channel;
+}
+
+static void say_ended(struct onair *o, struct publisher *p, struct tick tick)
+{
+    if (p->announced) {
+        const struct auth_query q = query_of(p);
+        auth_end(authlink_auth(o->cfg.auth), &q, tick);
+    }
+    p->announced = false;
+    mem_wipe(p->key, sizeof p->key);
+    mem_wipe(p->secret, sizeof p->secret);
+}
+
 /* ---- the life of a job ---- */
 
-static void dismiss(struct onair_job *w, const char *reason)
+static void dismiss(struct onair *o, struct onair_job *w, const char *reason, struct tick tick)
 {
     struct publisher *p = w->publisher;
 
@@ -157,6 +201,7 @@ static void dismiss(struct onair_job *w, const char *reason)
     if (p == NULL)
         return;
     p->job = NULL;
+    say_ended(o, p, tick);
     p->ops->kick(p, reason);
 }
 
@@ -281,7 +326,7 @@ static void drain_job(struct onair *o, struct onair_job *w, struct tick tick)
             report(o, w, tick);
             break;
         case JOB_EVT_KICK:
-            dismiss(w, ev.reason != NULL ? ev.reason : "the stream was ended");
+            dismiss(o, w, ev.reason != NULL ? ev.reason : "the stream was ended", tick);
             break;
         case JOB_EVT_ENDED:
             LOG_I("ingress_ended", "ingress=%s resource=%s reason=\"%s\"", w->ingress_id,
@@ -313,6 +358,7 @@ static void stop_asking(struct onair *o, struct publisher *p)
         }
     }
     p->ask = 0;
+    p->auth_id = 0;
 }
 
 void onair_ask(struct onair *o, struct publisher *p, const struct media_publish *m,
@@ -323,8 +369,9 @@ void onair_ask(struct onair *o, struct publisher *p, const struct media_publish 
     struct psrpc_ask ask = {.timeout_us = ONAIR_ASK_US};
     char key[MEDIA_KEY_MAX + 1];
 
-    assert(p->ask == 0 && p->job == NULL);
+    assert(p->ask == 0 && p->auth_id == 0 && p->job == NULL);
     forget_publisher(p);
+    say_ended(o, p, tick);
     p->protocol = m->protocol;
     addr_ip_text(&m->remote, p->remote);
     ask.method = &methods[m->protocol == MEDIA_FTL ? METHOD_GET_CHANNEL : METHOD_GET_INGRESS_INFO];
@@ -340,6 +387,8 @@ void onair_ask(struct onair *o, struct publisher *p, const struct media_publish 
     }
     int err = psrpc_request(buslink_psrpc(o->cfg.bus), &ask, tick, &p->ask);
     mem_wipe(key, sizeof key);
+    if (o->cfg.auth != NULL)
+        keep_claim(p, m);
     if (err) {
         o->counts.refused++;
         p->ask = 0;
@@ -362,7 +411,7 @@ int onair_start(struct onair *o, struct publisher *p, struct tick tick)
         if (o->cfg.refuse_second)
             return E_EXIST;
         o->counts.takeovers++;
-        dismiss(w, "another publisher took over");
+        dismiss(o, w, "another publisher took over", tick);
     }
     if (w == NULL)
         err = new_job(o, p, &w, tick);
@@ -395,10 +444,13 @@ void onair_end(struct onair *o, struct publisher *p, bool clean, struct tick tic
 {
     struct onair_job *w = p->job;
 
-    if (p->ask != 0) {
+    if (p->ask != 0)
         psrpc_forget(buslink_psrpc(o->cfg.bus), p->ask);
+    if (p->auth_id != 0)
+        auth_cancel(authlink_auth(o->cfg.auth), p->auth_id);
+    if (p->ask != 0 || p->auth_id != 0)
         stop_asking(o, p);
-    }
+    say_ended(o, p, tick);
     forget_publisher(p);
     p->job = NULL;
     if (w == NULL)
@@ -456,13 +508,71 @@ static bool keep_ticket(const struct onair *o, struct publisher *p,
     return ok && p->url.len > 0 && p->token.len > 0;
 }
 
-static void on_asked(struct onair *o, struct publisher *p, const struct psrpc_event *ev)
+/* The answer that its door waits for. */
+static void answer(struct onair *o, struct publisher *p, enum onair_verdict v, const char *why,
+                   const char *key)
+{
+    stop_asking(o, p);
+    o->counts.refused += v != ONAIR_YES;
+    if (v != ONAIR_YES)
+        LOG_I("ingress_refused", "from=%s reason=\"%s\"", p->remote, why);
+    p->ops->answer(p, v, why, v == ONAIR_YES ? key : NULL);
+}
+
+/* The bus knows it; the operator's service decides. */
+static void ask_service(struct onair *o, struct publisher *p, const char *secret, struct tick tick)
+{
+    const struct auth_query q = query_of(p);
+
+    p->ask = 0;
+    if (!str_copy(p->secret, sizeof p->secret, bytes_str(secret)) ||
+        auth_start(authlink_auth(o->cfg.auth), &q, tick, &p->auth_id) < 0)
+        answer(o, p, ONAIR_UNAVAILABLE, "the auth service cannot be asked", NULL);
+}
+
+static void on_service(struct onair *o, const struct auth_event *ev)
+{
+    struct publisher *p = o->asking;
+
+    while (p != NULL && p->auth_id != ev->id)
+        p = p->next_asking;
+    if (p == NULL)
+        return;
+    switch (ev->verdict) {
+    case AUTH_ALLOWED:
+        p->announced = true;
+        answer(o, p, ONAIR_YES, "", ev->key[0] != '\0' ? ev->key : p->secret);
+        break;
+    case AUTH_REFUSED:
+        answer(o, p, ONAIR_FORBIDDEN, "the auth service refuses", NULL);
+        break;
+    case AUTH_UNREACHABLE:
+        LOG_W("auth_service", "error=\"%s\"", ev->why);
+        answer(o, p, ONAIR_UNAVAILABLE, "the auth service does not answer", NULL);
+        break;
+    }
+}
+
+void onair_service_round(struct onair *o, struct tick tick)
+{
+    struct auth_event ev;
+
+    if (o->cfg.auth == NULL)
+        return;
+    authlink_round(o->cfg.auth, tick);
+    while (auth_event(authlink_auth(o->cfg.auth), &ev))
+        on_service(o, &ev);
+    mem_wipe(&ev, sizeof ev);
+    authlink_round(o->cfg.auth, tick); /* what the answers led to */
+}
+
+static void on_asked(struct onair *o, struct publisher *p, const struct psrpc_event *ev,
+                     struct tick tick)
 {
     const Rpc__GetIngressInfoResponse *a = ev->message;
     enum onair_verdict v = ONAIR_YES;
     const char *why = "";
 
-    stop_asking(o, p);
     if (ev->kind == PSRPC_EVT_FAILED) {
         v = verdict_of(ev->code);
         why = v == ONAIR_UNKNOWN     ? "invalid stream key"
@@ -479,10 +589,10 @@ static void on_asked(struct onair *o, struct publisher *p, const struct psrpc_ev
         v = ONAIR_FORBIDDEN;
         why = "invalid ingress type";
     }
-    o->counts.refused += v != ONAIR_YES;
-    if (v != ONAIR_YES)
-        LOG_I("ingress_refused", "from=%s reason=\"%s\"", p->remote, why);
-    p->ops->answer(p, v, why, v == ONAIR_YES ? a->info->stream_key : NULL);
+    if (v == ONAIR_YES && o->cfg.auth != NULL)
+        ask_service(o, p, a->info->stream_key, tick);
+    else
+        answer(o, p, v, why, v == ONAIR_YES ? a->info->stream_key : NULL);
 }
 
 static void on_ticket(struct onair *o, struct onair_job *w, const struct psrpc_event *ev,
@@ -542,7 +652,7 @@ void onair_bus_event(struct onair *o, const struct psrpc_event *ev, struct tick 
     }
     for (struct publisher *p = o->asking; p != NULL; p = p->next_asking) {
         if (p->ask == ev->id) {
-            on_asked(o, p, ev);
+            on_asked(o, p, ev, tick);
             return;
         }
     }
@@ -600,7 +710,7 @@ void onair_round(struct onair *o, struct tick tick)
 
 us_t onair_deadline(const struct onair *o)
 {
-    us_t at = US_NEVER;
+    us_t at = o->cfg.auth != NULL ? authlink_deadline(o->cfg.auth) : US_NEVER;
 
     for (uint32_t i = 0; i < o->job_n; i++) {
         const struct onair_job *w = o->job[i];

@@ -10,6 +10,7 @@
 #ifndef APP_ONAIR_H
 #define APP_ONAIR_H
 
+#include "app/authlink.h"
 #include "app/buslink.h"
 #include "base/str.h"
 #include "ingest/job.h"
@@ -20,6 +21,8 @@ enum {
     ONAIR_ASK_US = 3 * 1000 * 1000,    /* for the bus; an FTL client hangs up after 5 s */
     ONAIR_CLOSE_US = 10 * 1000 * 1000, /* for a last report to be taken */
     ONAIR_REPORT_RETRY_US = 1000 * 1000,
+    ONAIR_CHALLENGE_MAX = 128, /* bytes, of FTL */
+    ONAIR_DIGEST_MAX = 64,
 };
 
 enum onair_verdict {
@@ -50,6 +53,13 @@ struct publisher {
     struct onair_job *job;
     char ingress_id[JOB_ID_MAX];
     struct str url, token, name; /* from a yes to onair_start() */
+    /* With the service of ingest/auth: */
+    uint64_t auth_id; /* its question; 0: none is under way */
+    bool announced;   /* it said yes and will hear of the end */
+    char key[MEDIA_KEY_MAX + 1], secret[MEDIA_KEY_MAX + 1]; /* as given; as the bus names it */
+    char challenge[2 * ONAIR_CHALLENGE_MAX + 1], digest[2 * ONAIR_DIGEST_MAX + 1];
+    char from[ADDR_TEXT_MAX];
+    uint32_t channel;
 };
 
 struct onair;
@@ -57,8 +67,9 @@ struct onair;
 struct onair_cfg {
     struct loop *loop;
     struct buslink *bus;
-    bool refuse_second; /* a second publisher on a key is turned away instead of taking over */
-    const char *url;    /* of the room's server, where the bus names none */
+    struct authlink *auth; /* NULL: local keys rule alone */
+    bool refuse_second;    /* a second publisher on a key is turned away instead of taking over */
+    const char *url;       /* of the room's server, where the bus names none */
 };
 
 struct onair_counts {
@@ -87,6 +98,8 @@ bool onair_busy(const struct onair *o);
 
 void onair_bus_event(struct onair *o, const struct psrpc_event *ev, struct tick tick);
 void onair_round(struct onair *o, struct tick tick);
+/* After the bus has spoken: questions to the operator's service and its answers. */
+void onair_service_round(struct onair *o, struct tick tick);
 us_t onair_deadline(const struct onair *o);
 void onair_get_counts(const struct onair *o, struct onair_counts *out);
 

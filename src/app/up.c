@@ -10,6 +10,7 @@
 #include "io/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -94,6 +95,8 @@ static void start_ingest(struct up *u)
         k->argv[n++] = "--address";
         k->argv[n++] = c->ingest_address;
     }
+    if (c->auth_url[0] != '\0' && setenv("AUTH_WS_URL", c->auth_url, 1) != 0)
+        return; /* without memory, and without the service nobody may come in */
     if (c->ingress_config[0] != '\0') {
         k->argv[n++] = "--config";
         k->argv[n++] = c->ingress_config;

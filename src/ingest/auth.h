@@ -29,7 +29,7 @@ enum {
     AUTH_HOST_MAX = 256,
 };
 
-#define AUTH_TIMEOUT_US (5 * US_PER_SEC) /* chosen: OBS gives up after 10 s or more */
+#define AUTH_TIMEOUT_US (3 * US_PER_SEC) /* chosen: an FTL client hangs up after 5 s */
 
 struct auth_cfg {
     const char *url;     /* NULL or "": none */

@@ -398,7 +398,7 @@ TEST(a_lost_connection_refuses_in_every_state)
     }
 }
 
-TEST(silence_refuses_after_five_seconds_exactly)
+TEST(silence_refuses_after_three_seconds_exactly)
 {
     struct rig r;
     struct auth_event ev;

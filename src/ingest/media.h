@@ -41,8 +41,9 @@ enum media_kind {
 
 struct media_publish {
     enum media_protocol protocol;
-    struct bytes app, key; /* key empty where the protocol does not carry it */
-    uint32_t channel;      /* FTL: names the ingress instead of a key; else 0 */
+    struct bytes app, key;          /* key empty where the protocol does not carry it */
+    uint32_t channel;               /* FTL: names the ingress instead of a key; else 0 */
+    struct bytes challenge, digest; /* FTL: what it proves its key with; else empty */
     struct addr remote;
 };
 
