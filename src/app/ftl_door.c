@@ -257,6 +257,8 @@ static void on_data(void *owner, struct bytes in)
     struct conn *c = owner;
     struct tick tick = loop_tick(c->door->cfg.loop);
 
+    if (c->ftl.state < FTL_LIVE)
+        tcp_quick(c->tcp); /* else the client's Nagle and our delay cost 40 ms a command */
     ftl_input(&c->ftl, in, tick.now);
     drain(c, tick);
 }

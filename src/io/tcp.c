@@ -346,6 +346,13 @@ uint64_t tcp_sent_bytes(const struct tcp *t)
     return t->sent_bytes;
 }
 
+void tcp_quick(struct tcp *t)
+{
+    int on = 1;
+
+    (void)setsockopt(t->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on); /* only slower without */
+}
+
 void tcp_pause(struct tcp *t, bool paused)
 {
     if (t->paused == paused)

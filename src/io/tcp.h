@@ -62,6 +62,8 @@ MUST_CHECK int tcp_write(struct tcp *t, struct bytes out);
 size_t tcp_queued_bytes(const struct tcp *t);
 /* Bytes that the socket ever took: progress, for slow-reader timeouts. */
 uint64_t tcp_sent_bytes(const struct tcp *t);
+/* Acknowledge what was read at once: for a client whose next command waits for it. */
+void tcp_quick(struct tcp *t);
 /* Stop or go on reading. */
 void tcp_pause(struct tcp *t, bool paused);
 /* After the queue is written, end our direction; what still comes in is thrown away.  `closed`
