@@ -70,6 +70,9 @@ int ingress_set_urls(struct ingress_book *b, const char *rtmp, const char *whip,
 
     if (err == 0)
         err = copy_text(b, &b->whip_base_url, whip);
+    struct ingress *i = ingress_by_id(b, INGRESS_DEFAULT_ID);
+    if (i != NULL && i->fallback)
+        i->info->url = pb_text(b->rtmp_base_url);
     return err != 0 ? err : copy_text(b, &b->ws_url, ws);
 }
 

@@ -1,6 +1,7 @@
 #include "app/command.h"
 
 #include "app/server.h"
+#include "app/streamkey.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "crypt/crypt.h"
@@ -149,6 +150,33 @@ int command_conf_finish(struct conf *c)
     return 0;
 }
 
+/* Where ingresses and keys are kept: the directory named, or the usual one; in development only
+ * the one named, since many such servers may run side by side. */
+static int keep_at(const struct command_args *a, struct conf *c)
+{
+    struct str dir, key;
+
+    if (c->data_dir[0] == '\0' && c->dev)
+        return 0;
+    str_init(&dir, 4000);
+    str_init(&key, STREAMKEY_MAX + 1);
+    int ret = creds_data_dir(a, c->data_dir[0] != '\0' ? c->data_dir : NULL, &dir);
+    int err = ret == 0 && c->stream_key[0] == '\0' ? streamkey_load(str_text(&dir), true, &key) : 0;
+    if (ret == 0 && err < 0)
+        ret = command_misused("server", "cannot keep the stream key in %s/hash: %s", str_text(&dir),
+                              err_text(err));
+    if (ret == 0) {
+        c->data_dir = arena_dup(&c->arena, str_bytes(&dir));
+        if (c->stream_key[0] == '\0')
+            c->stream_key = arena_dup(&c->arena, str_bytes(&key));
+        if (c->data_dir == NULL || c->stream_key == NULL)
+            ret = command_failed("server", "out of memory");
+    }
+    str_fini(&key);
+    str_fini(&dir);
+    return ret;
+}
+
 int command_server(const struct command_args *a)
 {
     char error[SERVER_ERROR_MAX] = "";
@@ -161,6 +189,8 @@ int command_server(const struct command_args *a)
     if (ret == 0 && c.dev)
         (void)fprintf(stderr, "development mode: key '%s', secret '%s'; never expose this server\n",
                       c.key[0].id, c.key[0].secret);
+    if (ret == 0)
+        ret = keep_at(a, &c);
     if (ret == 0 && server_run(&c, NULL, error) < 0)
         ret = command_misused("server", "%s", error[0] != '\0' ? error : "out of memory");
     conf_fini(&c);

@@ -2,6 +2,8 @@
 
 #include "io/net.h"
 
+#include <stdio.h>
+
 static bool in_list(const struct conf_list *list, const char *text)
 {
     for (uint32_t i = 0; i < list->n; i++) {
@@ -123,4 +125,51 @@ uint32_t offer_candidates(const struct conf *conf, const struct offer_ports *por
             add(&l, w, addr[i], ports->tcp, true);
     }
     return l.n;
+}
+
+void offer_host(const struct node_candidate *candidate, uint32_t n, char out[ADDR_TEXT_MAX])
+{
+    for (int family = 4; family <= 6; family += 2) {
+        for (uint32_t i = 0; i < n; i++) {
+            const struct addr *a = &candidate[i].addr;
+            char text[ADDR_TEXT_MAX];
+            if (a->family != family || addr_is_loopback(a))
+                continue;
+            addr_ip_text(a, text);
+            (void)snprintf(out, ADDR_TEXT_MAX, family == 4 ? "%s" : "[%.60s]", text); /* fits */
+            return;
+        }
+    }
+    (void)snprintf(out, ADDR_TEXT_MAX, "localhost"); /* fits */
+}
+
+static bool is_any(const struct addr *a)
+{
+    struct addr any;
+
+    return addr_parse_ip(&any, bytes_str(a->family == 6 ? "::" : "0.0.0.0"), a->port) &&
+           addr_ip_eq(&any, a);
+}
+
+void offer_own_url(const struct conf *conf, uint16_t http_port, char out[OFFER_URL_MAX])
+{
+    const char *host = "127.0.0.1";
+    struct addr a;
+
+    for (uint32_t i = 0; i < conf->bind.n; i++) {
+        const char *text = conf->bind.text[i];
+        if (strcmp(text, "localhost") == 0)
+            break;
+        if (!addr_parse_ip(&a, bytes_str(text), 0))
+            continue;
+        if (is_any(&a) || addr_is_loopback(&a)) {
+            host = a.family == 6 ? "::1" : "127.0.0.1";
+            break;
+        }
+        if (strcmp(host, "127.0.0.1") == 0)
+            host = text; /* the first, unless a loopback follows */
+    }
+    (void)snprintf(out, OFFER_URL_MAX,
+                   strchr(host, ':') != NULL ? "ws://[%.60s]:%u" : "ws://%.60s:%u", host,
+                   http_port); /* fits */
 }

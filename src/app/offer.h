@@ -10,6 +10,8 @@
 #include "api/node.h"
 #include "base/conf.h"
 
+enum { OFFER_URL_MAX = 160 };
+
 struct offer_ports {
     const uint16_t *udp; /* [worker_n] */
     uint32_t worker_n;
@@ -19,5 +21,10 @@ struct offer_ports {
 /* Returns how many.  The first of a worker is the best. */
 uint32_t offer_candidates(const struct conf *conf, const struct offer_ports *ports,
                           struct node_candidate *out, uint32_t max);
+
+/* The address that others on the network use, for a URL; "localhost" when there is none. */
+void offer_host(const struct node_candidate *candidate, uint32_t n, char out[ADDR_TEXT_MAX]);
+/* Where a process of this machine reaches our HTTP port: ws://127.0.0.1:7880. */
+void offer_own_url(const struct conf *conf, uint16_t http_port, char out[OFFER_URL_MAX]);
 
 #endif

@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include "app/backbone.h"
 #include "app/door.h"
 #include "app/gate.h"
 #include "app/metrics.h"
@@ -38,6 +39,7 @@ struct server {
     struct worker *worker[WORKER_MAX];
     uint32_t worker_n;
     struct node *node;
+    struct backbone *back;
     struct door *door, *metrics_door;
     struct gate *gate; /* NULL: no media over TCP */
     struct fetch *fetch;
@@ -126,6 +128,8 @@ static void drain_node(struct server *s, us_t now)
             put_log(&out);
         else if (out.kind == NODE_OUT_ASK)
             put_ask(s, &out.ask);
+        else if (out.kind == NODE_OUT_BUS || out.kind == NODE_OUT_STORE)
+            backbone_put(s->back, &out, now);
         else
             door_output(s->door, &out, now);
     }
@@ -194,7 +198,8 @@ static void round_of(void *owner)
         door_tick(s->door, tick);
         node_tick(s->node, tick);
         drain_node(s, tick.now);
-        if (door_deadline(s->door) > tick.now)
+        bool news = backbone_round(s->back, s->node, tick);
+        if (door_deadline(s->door) > tick.now && !news)
             break;
     }
     if (s->metrics_door != NULL) {
@@ -217,7 +222,7 @@ static void round_of(void *owner)
     if (s->hooks != NULL && s->hooks->round != NULL)
         at = us_min(at, s->hooks->round(s->hooks->owner, tick.now));
     wake_sleep(&s->wake);
-    if (more || events_wait(s)) {
+    if (more || events_wait(s) || backbone_waits(s->back)) {
         wake_up(&s->wake);
         at = tick.now;
     }
@@ -294,6 +299,7 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
     if (s->gate != NULL)
         gate_counters(s->gate, gate);
     node_metrics(s->node, body);
+    backbone_metrics(s->back, body);
     metrics_add(body, sum, door_connections(s->door), door_refused(s->door));
     metrics_add_tcp(body, gate, streams);
     if (s->ready.one_port)
@@ -460,6 +466,7 @@ static int open_node(struct server *s)
         .open_meet = c->meet_open,
         .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
         .webhook = webhook_cfg_of(s),
+        .default_key = c->stream_key[0] != '\0' ? c->stream_key : NULL,
     };
     for (uint32_t i = 0; i < c->room_n; i++)
         s->preset[i] = preset_of(&c->room[i]);
@@ -469,6 +476,36 @@ static int open_node(struct server *s)
     s->ready.candidate = n->candidate;
     s->ready.candidate_n = n->candidate_n;
     int err = node_open(&s->node, n, loop_tick(s->loop));
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    return backbone_load(s->back, s->node, s->error);
+}
+
+static int open_backbone(struct server *s)
+{
+    const char *dir = s->conf->data_dir;
+    struct backbone_cfg cfg = {.loop = s->loop,
+                               .control = &s->wake,
+                               .dir = dir[0] != '\0' ? dir : NULL,
+                               .seed = s->seed ^ 0x627573};
+
+    static_assert((int)BACKBONE_ERROR_MAX <= (int)SERVER_ERROR_MAX, "it fills ours");
+    return backbone_open(&s->back, &cfg, s->error);
+}
+
+/* What ingresses and their processes are told to go to, now that the doors are open. */
+static int tell_urls(struct server *s)
+{
+    const struct conf *c = s->conf;
+    char host[ADDR_TEXT_MAX], rtmp[OFFER_URL_MAX], whip[OFFER_URL_MAX], ws[OFFER_URL_MAX];
+    uint16_t door = s->ready.whip_port != 0 ? s->ready.whip_port : s->ready.http_port;
+
+    offer_host(s->ready.candidate, s->ready.candidate_n, host);
+    (void)snprintf(rtmp, sizeof rtmp, "rtmp://%s/live", host);          /* fits */
+    (void)snprintf(whip, sizeof whip, "http://%s:%u/whip", host, door); /* fits */
+    offer_own_url(c, s->ready.http_port, ws);
+    int err = node_set_urls(s->node, c->rtmp_base_url[0] != '\0' ? c->rtmp_base_url : rtmp,
+                            c->whip_base_url[0] != '\0' ? c->whip_base_url : whip, ws);
     return err < 0 ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
 }
 
@@ -634,9 +671,13 @@ static int server_start(struct server *s)
     if (err == 0)
         err = open_fetch(s);
     if (err == 0)
+        err = open_backbone(s);
+    if (err == 0)
         err = open_node(s);
     if (err == 0)
         err = open_doors(s);
+    if (err == 0)
+        err = tell_urls(s);
     if (err == 0)
         err = open_signals(s);
     for (uint32_t i = 0; i < s->worker_n && err == 0; i++) {
@@ -656,6 +697,7 @@ static void server_stop(struct server *s)
     door_free(s->metrics_door);
     if (s->node != NULL)
         node_free(s->node);
+    backbone_close(s->back);
     for (uint32_t i = 0; i < s->worker_n; i++)
         worker_free(s->worker[i]);
     fetch_free(s->fetch);

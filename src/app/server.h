@@ -10,7 +10,7 @@
 #include "app/worker.h"
 #include "base/conf.h"
 
-enum { SERVER_ERROR_MAX = 256, SERVER_STOP_US = 3 * 1000 * 1000 };
+enum { SERVER_ERROR_MAX = 320, SERVER_STOP_US = 3 * 1000 * 1000 };
 
 /* What is open once the server runs. */
 struct server_ready {

@@ -1,9 +1,12 @@
 #include "app/command.h"
 
+#include "api/ingress.h"
 #include "app/child.h"
 #include "app/filler.h"
+#include "app/offer.h"
 #include "app/pages.h"
 #include "app/server.h"
+#include "app/streamkey.h"
 #include "base/err.h"
 #include "crypt/crypt.h"
 #include "io/clock.h"
@@ -27,19 +30,6 @@ struct up {
     struct child ingest;
     char bus[4096], ftl_port[8];
 };
-
-/* The address that others on the network use; "localhost" when there is none. */
-static void reachable(const struct server_ready *r, char out[ADDR_TEXT_MAX])
-{
-    (void)snprintf(out, ADDR_TEXT_MAX, "localhost");
-    for (uint32_t i = 0; i < r->candidate_n; i++) {
-        const struct addr *a = &r->candidate[i].addr;
-        if (a->family == 4 && !addr_is_loopback(a)) {
-            addr_ip_text(a, out);
-            return;
-        }
-    }
-}
 
 static void print_self_test(const struct server_ready *r, const struct conf *c)
 {
@@ -105,13 +95,50 @@ static void start_ingest(struct up *u)
     child_start(k, clock_now());
 }
 
+/* The two fields that an encoder asks for, for each way in. */
+static void print_streaming(const struct conf *c, const struct server_ready *r, const char *host)
+{
+    uint16_t whip = r->whip_port != 0 ? r->whip_port : r->http_port;
+
+    (void)printf("Stream      into room 'live'; anybody with the key may\n");
+    if (c->ftl_port != 0)
+        (void)printf("  FTL       ftl://%s%s\n            key %u-%s\n", host,
+                     c->ftl_port == FTL_PORT ? "" : "   (on the port below)",
+                     INGRESS_CHANNEL_DEFAULT, c->stream_key);
+    (void)printf("  WHIP      http://%s:%u/whip\n            bearer token %s\n", host, whip,
+                 c->stream_key);
+}
+
+/* The default channel's key, and where the rest is kept. */
+static int stream_key(struct up *u, struct conf *c)
+{
+    struct str text;
+
+    c->data_dir = u->dir;
+    str_init(&text, STREAMKEY_MAX + 1);
+    int err = c->stream_key[0] == '\0' ? streamkey_load(u->dir, true, &text) : 0;
+    if (err == 0 && c->stream_key[0] == '\0') {
+        c->stream_key = arena_dup(&c->arena, str_bytes(&text));
+        err = c->stream_key != NULL ? 0 : E_NOMEM;
+    }
+    str_fini(&text);
+    if (err == E_MALFORMED)
+        return command_misused("up",
+                               "%s/hash holds no stream key; delete it, or run `sluice key "
+                               "reset`",
+                               u->dir);
+    return err < 0 ? command_misused("up", "cannot keep the stream key in %s/hash: %s", u->dir,
+                                     err_text(err))
+                   : 0;
+}
+
 static void on_ready(void *owner, const struct server_ready *r)
 {
     struct up *u = owner;
     const struct conf *c = u->conf;
     char host[ADDR_TEXT_MAX];
 
-    reachable(r, host);
+    offer_host(r->candidate, r->candidate_n, host);
     (void)printf("sluice %s  ready in %lld ms\n", SLUICE_VERSION,
                  (long long)(r->start_us / US_PER_MS));
     (void)printf("  data      %s%s\n\n", u->dir, u->made ? "  (made now)" : "");
@@ -124,9 +151,7 @@ static void on_ready(void *owner, const struct server_ready *r)
     (void)printf("  key       %s\n  secret    %s\n", c->key[0].id, c->key[0].secret);
     if (c->dev)
         (void)printf("  WARNING   these keys are known to everybody: development only\n");
-    if (c->ftl_port != 0)
-        (void)printf("Stream      ftl://%s%s\n", host,
-                     c->ftl_port == FTL_PORT ? "" : "   (on the port below)");
+    print_streaming(c, r, host);
     print_self_test(r, c);
     (void)printf("\nA test picture with a tone is in room 'live' until somebody publishes there.\n"
                  "Ctrl-C stops.\n");
@@ -222,6 +247,8 @@ int command_up(const struct command_args *a)
         ret = keys(&up, &c);
     if (ret == 0)
         ret = invitation(&up, &c);
+    if (ret == 0)
+        ret = stream_key(&up, &c);
     if (ret == 0)
         ret = command_conf_finish(&c);
     struct server_hooks hooks = {
