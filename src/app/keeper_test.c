@@ -4,6 +4,7 @@
 #include "base/test.h"
 #include "io/file.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -53,7 +54,7 @@ static void wait_done(struct rig *r, uint64_t serial, int want)
     int err;
 
     while (!keeper_done(r->k, &got, &err))
-        (void)usleep(100); /* another thread's turn */
+        (void)sched_yield(); /* another thread's turn */
     EXPECT_EQ(got, serial);
     EXPECT_EQ(err, want);
 }
