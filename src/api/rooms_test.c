@@ -208,3 +208,56 @@ TEST(a_call_to_a_participant_ends_in_the_originals_words)
                              "1503: Recipient disconnected\"}");
     end_fake(f);
 }
+
+static void set_quality(struct fake *f, uint64_t conn, const char *sid, Livekit__VideoQuality q)
+{
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__UpdateTrackSettings t = LIVEKIT__UPDATE_TRACK_SETTINGS__INIT;
+    char *sids[1] = {(char *)sid};
+
+    t.track_sids = sids;
+    t.n_track_sids = 1;
+    t.quality = q;
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_TRACK_SETTING;
+    r.track_setting = &t;
+    fake_say(f, conn, &r);
+}
+
+static void subscribe(struct fake *f, uint64_t conn, const char *sid, bool wanted)
+{
+    Livekit__SignalRequest r = LIVEKIT__SIGNAL_REQUEST__INIT;
+    Livekit__UpdateSubscription u = LIVEKIT__UPDATE_SUBSCRIPTION__INIT;
+    char *sids[1] = {(char *)sid};
+
+    u.track_sids = sids;
+    u.n_track_sids = 1;
+    u.subscribe = wanted;
+    r.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_SUBSCRIPTION;
+    r.subscription = &u;
+    fake_say(f, conn, &r);
+}
+
+TEST(a_setting_made_before_the_subscription_holds_from_its_first_packet)
+{
+    struct fake *f = new_fake();
+
+    two_join(f);
+    alice_publishes(f);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 2);
+    EXPECT_EQ(fake_last(f, CMD_SUB_ATTACH)->sub_attach.max_spatial, 2);
+    const char *sid = GOT(&f->c[1], TRACK_PUBLISHED)->track_published->track->sid;
+    subscribe(f, 2, sid, false);
+    set_quality(f, 2, sid, LIVEKIT__VIDEO_QUALITY__LOW);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 3);
+    subscribe(f, 2, sid, true);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 4);
+    EXPECT_EQ(fake_commands(f, CMD_SUB_ATTACH), 2);
+    EXPECT_EQ(fake_last(f, CMD_SUB_ATTACH)->sub_attach.max_spatial, 0);
+    /* And once more without a word: what was wished last still holds. */
+    subscribe(f, 2, sid, false);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 5);
+    subscribe(f, 2, sid, true);
+    fake_offer(f, 2, fake_recorded(f, single, "bob", 1), 6);
+    EXPECT_EQ(fake_last(f, CMD_SUB_ATTACH)->sub_attach.max_spatial, 0);
+    end_fake(f);
+}

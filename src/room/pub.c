@@ -787,6 +787,7 @@ refused:
 
 void sub_settings(struct sub *s, bool disabled, uint8_t max_spatial, uint8_t max_temporal, us_t at)
 {
+    s->was_set = true;
     s->disabled = disabled;
     s->max_spatial = max_spatial;
     s->max_temporal = max_temporal;

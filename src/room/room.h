@@ -83,7 +83,7 @@ struct pub {
     uint32_t cid_n;
     enum pub_state state;
     bool video, svc, told_subscribed;
-    bool adrift;      /* live, but its connection is being replaced (signal/negotiate) */
+    bool adrift;     /* live, but its connection is being replaced (signal/negotiate) */
     bool told_muted; /* what the shard last heard */
     track_id track;  /* 0 while pending */
     char mid[CMD_MID_MAX];
@@ -118,6 +118,7 @@ struct sub {
     bool disabled;
     bool told_live;
     uint8_t max_spatial, max_temporal;
+    bool was_set;   /* by its member, since it was wished for */
     bool set_dirty; /* settings differ from what the shard was told */
     us_t set_at;    /* when they go out */
     sub_id id;      /* 0 unless attached */

@@ -1,10 +1,11 @@
 #include "signal/negotiate.h"
 
 #include "base/mem.h"
+#include "signal/describe.h"
 #include "signal/remote.h"
+#include "signal/request.h"
 #include "signal/response.h"
 #include "signal/transport.h"
-#include "wire/candidate.h"
 #include "wire/pb.h"
 
 enum { AUDIO, VIDEO, KINDS };
@@ -91,6 +92,7 @@ static void attach(struct sub *sub, struct transport *t, const struct section *s
 
     if (!mline_stream_of(sub, syncs_streams(t->session), stream, sizeof stream))
         (void)mline_stream_of(sub, false, stream, sizeof stream); /* always fits */
+    request_recall(t->session, sub);
     if (sub_attach(sub, &target) != 0) {
         sub->state = SUB_WAITING; /* the data plane is full: once more later */
         sub->retry_at = t->session->hub->house.tick.now + 3 * US_PER_SEC;
@@ -109,85 +111,6 @@ static void refuse(struct session *s, struct sub *sub)
     sub->state = SUB_REFUSED;
     response_subscription_error(s, sub->pub->info->sid,
                                 LIVEKIT__SUBSCRIPTION_ERROR__SE_CODEC_UNSUPPORTED);
-}
-
-static int begin_sdp(struct transport *t, struct sdp *sdp, struct arena *a)
-{
-    sdp_init(sdp, a);
-    sdp->id = t->sdp_id;
-    sdp->version = t->sdp_version++;
-    sdp->ice_lite = true;
-    sdp->extmap_allow_mixed = true;
-    sdp->msid_semantic = "WMS *";
-    return sdp_add_fingerprint(sdp, "sha-256", t->session->hub->cfg.fingerprint) ? 0 : E_NOMEM;
-}
-
-static int common_lines(struct transport *t, struct sdp *sdp, struct sdp_media *m,
-                        enum sdp_setup setup, bool *candidates)
-{
-    char line[CANDIDATE_TEXT_MAX];
-
-    m->setup = setup;
-    m->ice_ufrag = t->local.ufrag;
-    m->ice_pwd = t->local.pwd;
-    m->rtcp_mux = m->rtcp_rsize = m->kind != SDP_APPLICATION;
-    if (*candidates)
-        return 0;
-    *candidates = true; /* the first of the bundle speaks for all */
-    for (uint32_t n = 0; transport_candidate(t, n, line, sizeof line); n++) {
-        const char *copy = arena_dup_str(sdp->arena, line);
-        if (copy == NULL || !sdp_add_candidate(sdp, m, copy))
-            return E_NOMEM;
-    }
-    m->end_of_candidates = true;
-    return 0;
-}
-
-static void data_lines(struct sdp_media *m)
-{
-    m->proto = "UDP/DTLS/SCTP";
-    m->fmt_text = "webrtc-datachannel";
-    m->sctp_port = 5000;
-    m->max_message_size = ASSOC_MESSAGE_MAX;
-    m->dir = SDP_SENDRECV;
-}
-
-static void send_description(struct session *s, struct transport *t, const struct sdp *sdp,
-                             bool answer, uint32_t id)
-{
-    Livekit__SignalResponse m = LIVEKIT__SIGNAL_RESPONSE__INIT;
-    Livekit__SessionDescription d = LIVEKIT__SESSION_DESCRIPTION__INIT;
-    struct arena *a = sdp->arena;
-    struct str text;
-
-    str_init(&text, SDP_BYTES_MAX);
-    sdp_write(sdp, &text);
-    d.type = (char *)(answer ? "answer" : "offer");
-    d.sdp = (char *)str_text(&text);
-    d.id = id;
-    d.mid_to_track_id = arena_array(a, t->section_n + 1, sizeof *d.mid_to_track_id);
-    for (uint32_t i = 0; i < t->section_n && d.mid_to_track_id != NULL; i++) {
-        const struct section *sec = &t->section[i];
-        const struct sub *sub =
-            sec->use == SECTION_SEND ? sub_find_serial(s->member, sec->sub) : NULL;
-        Livekit__SessionDescription__MidToTrackIdEntry *e;
-        if (sub == NULL ||
-            (e = pb_new(a, &livekit__session_description__mid_to_track_id_entry__descriptor)) ==
-                NULL)
-            continue;
-        e->key = (char *)sec->mid;
-        e->value = sub->pub->info->sid;
-        d.mid_to_track_id[d.n_mid_to_track_id++] = e;
-    }
-    m.message_case =
-        answer ? LIVEKIT__SIGNAL_RESPONSE__MESSAGE_ANSWER : LIVEKIT__SIGNAL_RESPONSE__MESSAGE_OFFER;
-    if (answer)
-        m.answer = &d;
-    else
-        m.offer = &d;
-    if (!text.failed)
-        response_send(s, &m);
-    str_fini(&text);
 }
 
 /* ---- the client offers ---- */
@@ -437,7 +360,7 @@ static int answer_section(struct session *s, struct transport *t, struct section
     out->extmap_allow_mixed = offer->extmap_allow_mixed;
     switch (sec->use) {
     case SECTION_DATA:
-        data_lines(out);
+        describe_data(out);
         return 0;
     case SECTION_RECV:
         err = answer_recv(s, t, sec, ctx, out, offer);
@@ -476,7 +399,7 @@ static int write_answer(struct session *s, struct transport *t, const struct sdp
 {
     enum sdp_setup setup = t->dtls_client ? SDP_ACTIVE : SDP_PASSIVE;
     bool candidates = false;
-    int err = begin_sdp(t, answer, offer->arena);
+    int err = describe_begin(t, answer, offer->arena);
 
     for (uint32_t i = 0; err == 0 && i < offer->media_n; i++) {
         const struct sdp_media *from = &offer->media[i];
@@ -488,7 +411,7 @@ static int write_answer(struct session *s, struct transport *t, const struct sdp
         err = answer_section(s, t, &t->section[i], &ctx, out, from);
         if (err != 0 || out->rejected)
             continue;
-        err = common_lines(t, answer, out, setup, &candidates);
+        err = describe_common(t, answer, out, setup, &candidates);
         if (err == 0 && !sdp_add_bundle(answer, out->mid))
             err = E_NOMEM;
     }
@@ -544,7 +467,7 @@ static int accept_offer(struct session *s, const Livekit__SessionDescription *de
     err = write_answer(s, t, &offer, &answer);
     if (err != 0)
         return err;
-    send_description(s, t, &answer, true, desc->id);
+    describe_send(s, t, &answer, true, desc->id);
     if (trickle)
         transport_trickle(t);
     s->member->subs_dirty = true;
@@ -606,7 +529,7 @@ void negotiate_announced(struct session *s, struct pub *p)
 static int write_offer(struct session *s, struct transport *t, struct sdp *offer, struct arena *a)
 {
     bool candidates = false;
-    int err = begin_sdp(t, offer, a);
+    int err = describe_begin(t, offer, a);
 
     for (uint32_t i = 0; err == 0 && i < t->section_n; i++) {
         struct section *sec = &t->section[i];
@@ -618,7 +541,7 @@ static int write_offer(struct session *s, struct transport *t, struct sdp *offer
         out->mid = sec->mid;
         sec->in_offer = true;
         if (sec->use == SECTION_DATA)
-            data_lines(out);
+            describe_data(out);
         else if (sec->use == SECTION_SEND)
             err = s->standing ? mline_offer_standing(&ctx, out)
                               : mline_offer_send(&ctx, out, sub_find_serial(s->member, sec->sub));
@@ -627,7 +550,7 @@ static int write_offer(struct session *s, struct transport *t, struct sdp *offer
         else
             err = mline_offer_idle(&ctx, out);
         if (err == 0)
-            err = common_lines(t, offer, out, SDP_ACTPASS, &candidates);
+            err = describe_common(t, offer, out, SDP_ACTPASS, &candidates);
         if (err == 0 && !sdp_add_bundle(offer, sec->mid))
             err = E_NOMEM;
     }
@@ -689,7 +612,7 @@ static int send_offer(struct session *s, us_t now)
         s->offer_wanted = s->offer_restart = false;
         s->offers_sent++;
         s->answer_by = now + SESSION_ANSWER_US;
-        send_description(s, t, &offer, false, s->offer_id);
+        describe_send(s, t, &offer, false, s->offer_id);
         if (trickle)
             transport_trickle(t);
     }

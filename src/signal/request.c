@@ -247,12 +247,49 @@ static uint8_t temporal_of(uint32_t fps)
     return fps == 0 || fps > 15 ? 3 : fps > 7 ? 1 : 0; /* halves of 30 frames a second */
 }
 
+static struct setting *find_setting(struct session *s, const char *sid)
+{
+    for (uint32_t i = 0; i < SESSION_SETTINGS_MAX && i < s->setting_n; i++)
+        if (strcmp(s->setting[i].sid, sid) == 0)
+            return &s->setting[i];
+    return NULL;
+}
+
+static void remember_setting(struct session *s, const char *sid,
+                             const Livekit__UpdateTrackSettings *t)
+{
+    struct setting *st = find_setting(s, sid);
+
+    if (st == NULL)
+        st = &s->setting[s->setting_n++ % SESSION_SETTINGS_MAX];
+    *st = (struct setting){.disabled = t->disabled,
+                           .quality = t->quality,
+                           .width = t->width,
+                           .height = t->height,
+                           .fps = t->fps};
+    if (!str_copy(st->sid, sizeof st->sid, bytes_str(sid)))
+        st->sid[0] = '\0'; /* no sid of ours */
+}
+
+void request_recall(struct session *s, struct sub *u)
+{
+    const struct setting *st = u->was_set ? NULL : find_setting(s, u->pub->info->sid);
+
+    if (st == NULL)
+        return;
+    u->was_set = true;
+    u->disabled = st->disabled;
+    u->max_spatial = pub_layer_of(u->pub, st->quality, st->width, st->height);
+    u->max_temporal = temporal_of(st->fps);
+}
+
 static void apply_setting(struct session *s, const char *sid, const Livekit__UpdateTrackSettings *t)
 {
     us_t now = s->hub->house.tick.now;
     struct pub *p = pub_find_in_room(s->member->room, sid);
     struct sub *u = p != NULL ? sub_find(s->member, p) : NULL;
 
+    remember_setting(s, sid, t);
     if (u == NULL)
         return;
     bool wakes = u->disabled && !t->disabled;

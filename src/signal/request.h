@@ -19,4 +19,7 @@ void request_retry_queued(struct session *s);
 /* Subscribes or unsubscribes; unknown tracks are passed over. */
 void request_subscription(struct session *s, char **sid, size_t n, bool subscribe);
 
+/* What the client wished of this track before it subscribed to it holds from the first packet. */
+void request_recall(struct session *s, struct sub *u);
+
 #endif

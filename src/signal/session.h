@@ -38,8 +38,9 @@ enum {
     SESSION_MESSAGES_BURST = 1000,
     SESSION_MESSAGE_UNIT_BYTES = 16 << 10, /* so many more count as one message more; chosen */
     SESSION_CLAIMS_BYTES = 1 << 19,
-    SESSION_PROTOCOL = 17,    /* that we speak */
-    SESSION_MISSING_MAX = 64, /* wishes for tracks that nobody published yet */
+    SESSION_PROTOCOL = 17,     /* that we speak */
+    SESSION_SETTINGS_MAX = 32, /* tracks whose settings are remembered; chosen */
+    SESSION_MISSING_MAX = 64,  /* wishes for tracks that nobody published yet */
     SESSION_MISSING_US = 60 * 1000000,
     SECTION_CID_MAX = 128,
 };
@@ -100,6 +101,14 @@ struct queued {
     Livekit__AddTrackRequest *req;
 };
 
+/* What a client last wished of a track; holds when it subscribes (again). */
+struct setting {
+    char sid[ROOM_SID_MAX];
+    bool disabled;
+    Livekit__VideoQuality quality;
+    uint32_t width, height, fps;
+};
+
 /* A wish for a track that is not there yet. */
 struct missing {
     char sid[ROOM_SID_MAX];
@@ -140,7 +149,9 @@ struct session {
     uint32_t asked[2];
     us_t asked_until;
     bool round_wanted;
-    us_t round_until; /* a round was asked for and has not come */
+    us_t round_until;                             /* a round was asked for and has not come */
+    struct setting setting[SESSION_SETTINGS_MAX]; /* a ring */
+    uint32_t setting_n;                           /* written so far */
     struct missing missing[SESSION_MISSING_MAX];
     uint32_t missing_n;
     struct held *held, *held_last;
