@@ -137,7 +137,10 @@ int command_ingress(const struct command_args *a)
     const char *argv[COMMAND_LIST_MAX];
     struct command_args spelt_out = {.argv = argv, .envp = a->envp};
     char error[INGRESSD_ERROR_MAX], bus[PATH_BYTES_MAX];
+    int verb;
 
+    if (command_channels(a, &verb))
+        return verb;
     for (; spelt_out.argc < a->argc && spelt_out.argc < COMMAND_LIST_MAX; spelt_out.argc++)
         argv[spelt_out.argc] = spelt(a->argv[spelt_out.argc]);
     for (size_t i = 0; i < ARRAY_LEN(named); i++)

@@ -59,6 +59,7 @@ struct creds {
     const char *host;               /* --host: another word for --url */
     const char *data_dir;
     bool dev;
+    bool quiet; /* creds_call() prints nothing when the server refuses */
 };
 
 enum { CREDS_FLAGS = 6 };
@@ -88,8 +89,8 @@ MUST_CHECK int command_conf_finish(struct conf *c);
 MUST_CHECK int creds_token(const char *name, const struct creds *c, const struct token_video *video,
                            const char *identity, struct str *out);
 
-/* One Twirp call; the body of the answer is appended to out.  0, or COMMAND_FAILED with the
- * line printed.  `token` grants what the method needs. */
+/* One Twirp call, of RoomService or "SERVICE/METHOD"; the body of the answer is appended to out. 0,
+ * or COMMAND_FAILED with the line printed.  `token` grants what the method needs. */
 MUST_CHECK int creds_call(const char *name, const struct creds *c, const char *method,
                           const char *token, struct bytes json, struct str *out);
 
@@ -105,5 +106,12 @@ int command_ports(const struct command_args *a);
 int command_join(const struct command_args *a);
 int command_ingress(const struct command_args *a);
 int command_samples(const struct command_args *a);
+int command_create_ingress(const struct command_args *a);
+int command_update_ingress(const struct command_args *a);
+int command_list_ingress(const struct command_args *a);
+int command_delete_ingress(const struct command_args *a);
+int command_key(const struct command_args *a);
+/* `sluice ingress create|list|update|delete`; false: no such verb, so it is the process. */
+bool command_channels(const struct command_args *a, int *ret);
 
 #endif

@@ -208,7 +208,8 @@ static void write_call(struct str *out, const struct url *url, const char *metho
     struct str bearer;
 
     url_authority(url, host);
-    (void)snprintf(target, sizeof target, "%s/twirp/livekit.RoomService/%s", url->path, method);
+    (void)snprintf(target, sizeof target, "%s/twirp/%s%s", url->path,
+                   strchr(method, '/') != NULL ? "" : "livekit.RoomService/", method); /* fits */
     str_init(&bearer, 128 << 10);
     str_printf(&bearer, "Bearer %s", token);
     struct http_header h[] = {
@@ -249,7 +250,7 @@ int creds_call(const char *name, const struct creds *c, const char *method, cons
     if (err < 0)
         ret = command_failed(name, "%s did not answer: %s", c->url, err_text(err));
     else if (http_message(h)->status != 200)
-        ret = explain(name, http_message(h));
+        ret = c->quiet ? COMMAND_FAILED : explain(name, http_message(h));
     else
         str_add_bytes(out, http_message(h)->body);
     http_free(h);

@@ -23,7 +23,7 @@ static const struct command commands[] = {
      "  --config-body TEXT    the same as text (LIVEKIT_CONFIG)\n"
      "  --disable-strict-config  unknown keys are only reported\n"},
     {"ingress", command_ingress, "take streams from OBS and others: FTL",
-     "sluice ingress [--config FILE] [flags]\n"
+     "sluice ingress [--config FILE] [flags]: the process\n"
      "  --config FILE         a LiveKit Ingress YAML file (INGRESS_CONFIG_FILE, "
      "INGRESS_CONFIG_BODY)\n"
      "  --data-dir DIR        of the server: its bus.sock is there\n"
@@ -35,6 +35,21 @@ static const struct command commands[] = {
      "  --ws-url URL          the server to join, where the bus names none (LIVEKIT_WS_URL)\n"
      "  --log-level LEVEL     error, warn, info, debug (info)\n"
      "  -l, --log-file FILE   (LS_LOG, stderr)\n"},
+    {"key", command_key, "the default stream key: show it, or make a new one",
+     "sluice key show | reset [--data-dir DIR]\n"
+     "The key is in the file `hash` of the data directory. A new one sends away whoever\n"
+     "streams with the old one.\n"},
+    {"create-ingress", command_create_ingress, "a stream key of its own for a room",
+     "sluice ingress create FILE.json | --room NAME --identity NAME [flags]\n"
+     "sluice create-ingress --request FILE.json\n"
+     "  --type rtmp|ftl|whip|url  (rtmp; the same key serves FTL)\n"
+     "  --name --participant-name --metadata TEXT   --from URL   --no-transcoding   --disable\n"
+     "  --json                prints the whole answer\n" WHERE},
+    {"update-ingress", command_update_ingress, NULL,
+     "sluice ingress update FILE.json | ID [flags as for create, --enable, --disable]\n" WHERE},
+    {"list-ingress", command_list_ingress, "what may stream here, and what does",
+     "sluice ingress list [--room NAME] [--id ID] [--limit N] [--json]\n" WHERE},
+    {"delete-ingress", command_delete_ingress, NULL, "sluice ingress delete ID\n" WHERE},
     {"token", command_token, "make an access token",
      "sluice token create --room NAME --identity NAME [flags]\n"
      "  --join --create --list --admin --record --ingress-admin   grants (join when a room is "

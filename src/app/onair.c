@@ -58,6 +58,8 @@ int onair_open(struct onair **ret, const struct onair_cfg *cfg, struct tick tick
         err = cert_make(&o->cert, (tick.now + tick.wall_off_us) / US_PER_SEC);
     if (!err)
         err = dtls_ctx_open(&o->dtls, o->cert);
+    if (!err)
+        err = psrpc_serve(buslink_psrpc(cfg->bus), &methods[METHOD_LIST_ACTIVE_INGRESS], "");
     if (err) {
         onair_free(o);
         return err;
@@ -624,6 +626,21 @@ static void on_reported(struct onair_job *w, const struct psrpc_event *ev, us_t 
     }
 }
 
+/* What is on air here, for a server that lost sight of another process. */
+static void list_active(struct onair *o, psrpc_id call, struct tick tick)
+{
+    Rpc__ListActiveIngressResponse r = RPC__LIST_ACTIVE_INGRESS_RESPONSE__INIT;
+    struct arena a;
+
+    arena_init(&a, 1 << 20);
+    r.ingress_ids = arena_array(&a, o->job_n + 1, sizeof *r.ingress_ids);
+    for (uint32_t i = 0; i < o->job_n && r.ingress_ids != NULL; i++)
+        r.ingress_ids[r.n_ingress_ids++] = pb_text(o->job[i]->ingress_id);
+    if (r.ingress_ids != NULL)
+        psrpc_answer(buslink_psrpc(o->cfg.bus), call, &r.base, tick);
+    arena_fini(&a);
+}
+
 /* Update and Delete end the session that runs; the publisher has to come back. */
 static void on_call(struct onair *o, const struct psrpc_event *ev, struct tick tick)
 {
@@ -631,6 +648,10 @@ static void on_call(struct onair *o, const struct psrpc_event *ev, struct tick t
     struct onair_job *w = find_job(o, ev->topic);
     struct job_report r;
 
+    if (ev->method == &methods[METHOD_LIST_ACTIVE_INGRESS]) {
+        list_active(o, ev->id, tick);
+        return;
+    }
     if (w == NULL) {
         psrpc_refuse(bus, ev->id, PSRPC_NOT_FOUND, "no such session here", tick);
         return;
