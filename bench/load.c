@@ -38,7 +38,7 @@ enum {
     JOIN_WAIT_US = 60 * 1000 * 1000,
     SETTLE_US = 2500 * 1000, /* SCTP, which ticks fast for two seconds, has gone quiet */
     SWEEP_US = 50 * 1000,
-    DELAY_US = 1500 * 1000, /* of the window for delays */
+    DELAY_US = 1000 * 1000, /* of the window for delays */
 };
 
 struct load {

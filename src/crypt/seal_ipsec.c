@@ -83,9 +83,10 @@ void seal_ipsec_prefetch(const void *state)
         __builtin_prefetch((const uint8_t *)state + at);
 }
 
-static void encrypt(const struct seal_key *k, const IMB_MGR *m, const struct gcm_key_data *key,
-                    const uint8_t *iv, struct bytes aad, struct bytes in, uint8_t *out)
+static void encrypt(const struct seal_key *k, const IMB_MGR *m, const uint8_t *iv, struct bytes aad,
+                    struct bytes in, uint8_t *out)
 {
+    const struct gcm_key_data *key = k->state;
     struct gcm_context_data ctx;
     uint8_t *tag = out + in.len;
 
@@ -97,9 +98,10 @@ static void encrypt(const struct seal_key *k, const IMB_MGR *m, const struct gcm
                            SEAL_TAG_BYTES);
 }
 
-static int decrypt(const struct seal_key *k, const IMB_MGR *m, const struct gcm_key_data *key,
-                   const uint8_t *iv, struct bytes aad, struct bytes in, uint8_t *out)
+static int decrypt(const struct seal_key *k, const IMB_MGR *m, const uint8_t *iv, struct bytes aad,
+                   struct bytes in, uint8_t *out)
 {
+    const struct gcm_key_data *key = k->state;
     struct gcm_context_data ctx;
     size_t len = in.len - SEAL_TAG_BYTES;
     uint8_t tag[SEAL_TAG_BYTES];
@@ -115,13 +117,14 @@ void seal_ipsec_gcm(const struct seal_key *k, const void *mgr, const uint8_t *iv
                     struct bytes in, uint8_t *out)
 {
     _Alignas(64) struct gcm_key_data own;
+    struct seal_key once = {.alg = k->alg, .state = &own};
 
     if (!k->bare) {
-        encrypt(k, mgr, k->state, iv, aad, in, out);
+        encrypt(k, mgr, iv, aad, in, out);
         return;
     }
     prepare(mgr, k->alg, k->state, &own);
-    encrypt(k, mgr, &own, iv, aad, in, out);
+    encrypt(&once, mgr, iv, aad, in, out);
     mem_wipe(&own, sizeof own);
 }
 
@@ -129,11 +132,12 @@ int seal_ipsec_gcm_open(const struct seal_key *k, const void *mgr, const uint8_t
                         struct bytes aad, struct bytes in, uint8_t *out)
 {
     _Alignas(64) struct gcm_key_data own;
+    struct seal_key once = {.alg = k->alg, .state = &own};
 
     if (!k->bare)
-        return decrypt(k, mgr, k->state, iv, aad, in, out);
+        return decrypt(k, mgr, iv, aad, in, out);
     prepare(mgr, k->alg, k->state, &own);
-    int err = decrypt(k, mgr, &own, iv, aad, in, out);
+    int err = decrypt(&once, mgr, iv, aad, in, out);
     mem_wipe(&own, sizeof own);
     return err;
 }
