@@ -562,10 +562,10 @@ void onair_service_round(struct onair *o, struct tick tick)
     if (o->cfg.auth == NULL)
         return;
     authlink_round(o->cfg.auth, tick);
+    authlink_round(o->cfg.auth, tick); /* a neighbour may have answered within the first */
     while (auth_event(authlink_auth(o->cfg.auth), &ev))
         on_service(o, &ev);
     mem_wipe(&ev, sizeof ev);
-    authlink_round(o->cfg.auth, tick); /* what the answers led to */
 }
 
 static void on_asked(struct onair *o, struct publisher *p, const struct psrpc_event *ev,

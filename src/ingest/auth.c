@@ -596,8 +596,12 @@ us_t auth_deadline(const struct auth *a)
 {
     us_t at = US_NEVER;
 
-    for (uint32_t i = 0; i < a->call_n; i++)
-        if (a->call[i]->state != CALL_GONE)
-            at = us_min(at, a->call[i]->until);
+    for (uint32_t i = 0; i < a->call_n; i++) {
+        const struct call *c = a->call[i];
+        if (c->answered && !c->told)
+            return 0; /* an event waits */
+        if (c->state != CALL_GONE)
+            at = us_min(at, c->until);
+    }
     return at;
 }

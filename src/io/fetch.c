@@ -97,6 +97,16 @@ static void flight_free(struct flight *f)
 
 static void drain_multi(struct fetch *f);
 
+/* Asked for after each call, since the callback for timers is silent when libcurl finds that it
+ * was called too early. */
+static void renew_timer(struct fetch *f)
+{
+    long ms = -1;
+
+    (void)curl_multi_timeout(f->multi, &ms); /* cannot fail for a multi of ours */
+    f->curl_at = ms < 0 ? US_NEVER : loop_tick(f->cfg.loop).now + ms * US_PER_MS;
+}
+
 static void on_ready(void *owner, unsigned events)
 {
     struct spot *s = owner;
@@ -111,6 +121,7 @@ static void on_ready(void *owner, unsigned events)
     (void)curl_multi_socket_action(f->multi, s->fd, mask,
                                    &running); /* each handle says how it ends */
     drain_multi(f);
+    renew_timer(f);
 }
 
 static void spot_end(struct fetch *f, struct spot *s)
@@ -157,14 +168,6 @@ static int on_socket(CURL *curl UNUSED, curl_socket_t fd, int what, void *owner,
     return 0;
 }
 
-static int on_timer(CURLM *multi UNUSED, long ms, void *owner)
-{
-    struct fetch *f = owner;
-
-    f->curl_at = ms < 0 ? US_NEVER : f->now + ms * US_PER_MS;
-    return 0;
-}
-
 /* ---- life ---- */
 
 int fetch_open(struct fetch **ret, const struct fetch_cfg *cfg)
@@ -186,8 +189,6 @@ int fetch_open(struct fetch **ret, const struct fetch_cfg *cfg)
     f->multi = curl_multi_init();
     if (f->multi == NULL || curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, on_socket) != 0 ||
         curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f) != 0 ||
-        curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, on_timer) != 0 ||
-        curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f) != 0 ||
         curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, (long)FETCH_CONNECTIONS_MAX) != 0) {
         fetch_free(f);
         return E_LIBRARY;
@@ -454,6 +455,7 @@ static void take_off(struct fetch *f, struct flight *fl)
     fl->next = f->flying;
     f->flying = fl;
     f->flying_n++;
+    f->curl_at = 0; /* at once */
 }
 
 void fetch_tick(struct fetch *f, us_t now)
@@ -466,9 +468,9 @@ void fetch_tick(struct fetch *f, us_t now)
         take_off(f, list_take(&f->waiting));
     if (now < f->curl_at)
         return;
-    f->curl_at = US_NEVER; /* on_timer() says when next */
     (void)curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     drain_multi(f);
+    renew_timer(f);
 }
 
 us_t fetch_deadline(const struct fetch *f)
