@@ -93,10 +93,10 @@ struct cmd_layer {
     uint8_t spatial;         /* 0 lowest */
 };
 
-/* Said again for a track that is there, with the same codecs and layers: it goes on with what
- * this peer sends, and its subscribers with it, from the next key frame.  A mirror is told likewise.
- * Otherwise a publication starts, or a mirror of one on another shard (home != 0; then peer is 0 and
- * layers carry only `spatial`). */
+/* A publication starts, or a mirror of one on another shard (home != 0; then peer is 0 and
+ * layers carry only `spatial`).  Said again for a track that is there, with the same codecs and
+ * layers: it goes on with what this peer sends, and its subscribers with it, from the next key
+ * frame; its mirrors are told likewise. */
 struct cmd_track_open {
     track_id track;
     peer_id peer;

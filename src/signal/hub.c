@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "signal/heir.h"
 #include "signal/negotiate.h"
 #include "signal/push.h"
 #include "signal/request.h"
@@ -161,11 +162,11 @@ bool hub_replace(struct hub *hub, uint64_t conn, const struct hub_successor *by)
 
     if (s == NULL || s->ended)
         return false;
-    negotiate_replace(s);
+    heir_begin(s);
     for (size_t i = 0; i < by->add_n; i++)
         request_add_track(s, by->add[i]);
     int err = negotiate_offer(s, by->offer);
-    negotiate_settle(s);
+    heir_settle(s);
     if (err != 0) {
         session_start_over(s, LIVEKIT__DISCONNECT_REASON__STATE_MISMATCH);
         return false;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "signal/describe.h"
+#include "signal/heir.h"
 #include "signal/remote.h"
 #include "signal/request.h"
 #include "signal/response.h"
@@ -249,29 +250,6 @@ static struct pub_media media_of(const struct transport *t, const struct section
                               .red = sec->media->red};
 }
 
-/* The publication of a client that this one takes the place of. */
-static struct pub *find_adrift(const struct session *s, bool video)
-{
-    for (struct pub *p = s->member->pubs; p != NULL; p = p->next)
-        if (p->adrift && p->video == video)
-            return p;
-    return NULL;
-}
-
-/* False: it cannot go on with this section. */
-static bool carry_on(struct transport *t, struct section *sec, struct pub *p, struct pub *announced)
-{
-    struct pub_media media = media_of(t, sec);
-
-    if (!pub_may_move(p, &media) || pub_move(p, &media) != 0)
-        return false;
-    p->adrift = false;
-    (void)str_copy(sec->pub, sizeof sec->pub, bytes_str(p->info->sid)); /* ours is short */
-    if (announced != NULL && announced->state == PUB_PENDING)
-        pub_end(announced); /* nobody has heard of it */
-    return true;
-}
-
 static void go_live(struct transport *t, struct section *sec, struct pub *p)
 {
     struct pub_media media = media_of(t, sec);
@@ -293,12 +271,15 @@ static int answer_recv(struct session *s, struct transport *t, struct section *s
         sec->cid[0] = '\0'; /* longer than any client's: matched by kind */
     if (sec->media == NULL && (sec->media = mem_zero(sizeof *sec->media)) == NULL)
         return E_NOMEM;
-    struct pub *adrift = find_adrift(s, sec->kind == SDP_VIDEO);
+    struct pub *adrift = heir_find(s, sec->kind == SDP_VIDEO);
     struct pub *p = match_pub(s, sec);
     const struct pub *as = p != NULL ? p : adrift; /* the one that says no codec: as it was */
     int err = mline_answer_recv(ctx, out, offer, as != NULL ? as->info : NULL, sec->media);
-    if (err == 0 && adrift != NULL && carry_on(t, sec, adrift, p))
-        return 0;
+    if (err == 0 && adrift != NULL) {
+        struct pub_media media = media_of(t, sec);
+        if (heir_carry_on(sec, adrift, &media, p))
+            return 0;
+    }
     if (err == 0 && p != NULL)
         go_live(t, sec, p);
     return err;
@@ -483,26 +464,6 @@ int negotiate_offer(struct session *s, const Livekit__SessionDescription *desc)
     int err = accept_offer(s, desc, &a);
     arena_fini(&a);
     return err;
-}
-
-void negotiate_replace(struct session *s)
-{
-    for (struct pub *p = s->member->pubs; p != NULL; p = p->next)
-        p->adrift = p->state == PUB_LIVE;
-    s->replaced = transport_renew(&s->pc[PC_PUBLISHER]);
-}
-
-void negotiate_settle(struct session *s)
-{
-    struct pub *after;
-
-    for (struct pub *p = s->member->pubs; p != NULL; p = after) {
-        after = p->next;
-        if (p->adrift)
-            pub_end(p);
-    }
-    plane_close(&s->hub->house.plane, PLANE_PEER, s->replaced); /* behind what was moved away */
-    s->replaced = 0;
 }
 
 void negotiate_announced(struct session *s, struct pub *p)

@@ -19,10 +19,6 @@ enum { NEGOTIATE_BYTES_MAX = 16 << 20 /* one description and its answer, unfolde
 
 /* The client's offer: answers it.  Any error: this connection cannot go on. */
 MUST_CHECK int negotiate_offer(struct session *s, const Livekit__SessionDescription *desc);
-/* Another client continues this one's publications: what it offers next (or nothing, then they end)
- * takes their place, and negotiate_settle() ends what it does not. */
-void negotiate_replace(struct session *s);
-void negotiate_settle(struct session *s);
 /* The client's answer to our offer; one that answers an older offer is ignored (0). */
 MUST_CHECK int negotiate_answer(struct session *s, const Livekit__SessionDescription *desc);
 /* An announcement came: is its media there already? */
