@@ -1,45 +1,12 @@
-/* What the room pages share: tokens, tiles, chat, keys. */
+/* What the pages on livekit-client share: tiles and chat. */
 import { RoomEvent, Track } from 'livekit-client';
+import { chatBox } from './ui.js';
 
-export const $ = (id) => document.getElementById(id);
-
-/* /meet/ROOM -> ROOM */
-export function roomName() {
-    try {
-        return decodeURIComponent(location.pathname.split('/').slice(2).join('/'));
-    } catch {
-        return '';
-    }
-}
-
-/* The invitation's secret: in the fragment, which is not sent with any request, or in the query. */
-export function inviteKey() {
-    return new URLSearchParams(location.hash.slice(1)).get('key') ?? new URLSearchParams(location.search).get('key') ?? '';
-}
-
-export function randomId() {
-    return [...crypto.getRandomValues(new Uint8Array(6))].map((b) => b.toString(16).padStart(2, '0')).join('');
-}
+export * from './ui.js';
 
 /* The server takes the wished identity for the name: without the four digits that make it unique. */
 export const label = (p) =>
     p.name && p.name !== p.identity && !p.identity.startsWith('watch_') ? p.name : (p.name || p.identity).replace(/-[0-9a-f]{4}$/, '');
-
-/* -> {url, token}; the error has `status`. */
-export async function ask(room, identity, role, key) {
-    const q = new URLSearchParams({ room, identity, role });
-    if (key) q.set('key', key);
-    const r = await fetch(`/api/join?${q}`, { cache: 'no-store' });
-    const body = await r.json().catch(() => ({}));
-    if (!r.ok) throw Object.assign(new Error(body.error ?? `The server answered ${r.status}.`), { status: r.status });
-    return body;
-}
-
-export function say(text) {
-    const el = $('status');
-    el.hidden = !text;
-    el.textContent = text;
-}
 
 /* One figure for each picture, and one for each person who publishes but shows none. */
 export class Stage {
@@ -131,56 +98,14 @@ export class Stage {
 }
 
 const CHAT = 'lk.chat';
-const LINES_MAX = 300;
 
 /* Text messages as LiveKit's own components send them. */
 export function chat(room, seen) {
-    const line = (who, text) => {
-        const li = document.createElement('li');
-        const b = document.createElement('b');
-        b.textContent = who;
-        li.append(b, text);
-        $('lines').append(li);
-        while ($('lines').children.length > LINES_MAX) $('lines').firstChild.remove();
-        $('lines').scrollTop = $('lines').scrollHeight;
-    };
+    const { line } = chatBox((text) => room.localParticipant.sendText(text, { topic: CHAT }));
     room.registerTextStreamHandler(CHAT, async (reader, from) => {
         const text = await reader.readAll();
         const p = room.remoteParticipants.get(from.identity);
-        line(label(p ?? from), text.slice(0, 2000));
+        line(label(p ?? from) || 'A viewer', text.slice(0, 2000));
         seen();
-    });
-    $('say').onsubmit = async (e) => {
-        e.preventDefault();
-        const text = e.target.text.value.trim();
-        if (!text) return;
-        e.target.text.value = '';
-        try {
-            await room.localParticipant.sendText(text, { topic: CHAT });
-            line('You', text);
-        } catch (err) {
-            line('Not sent', `${text}\n(${err.message})`);
-        }
-    };
-    const b = $('talk');
-    b.onclick = () => {
-        const open = $('chat').hidden;
-        $('chat').hidden = !open;
-        b.setAttribute('aria-expanded', open);
-        b.setAttribute('aria-pressed', open);
-        b.textContent = 'Chat';
-        if (open) $('say').text.focus();
-    };
-}
-
-/* Letters press the button that names them, unless somebody is typing. */
-export function shortcuts() {
-    addEventListener('keydown', (e) => {
-        if (e.ctrlKey || e.metaKey || e.altKey || e.repeat || e.target.closest?.('input, select, textarea, dialog')) return;
-        for (const b of document.querySelectorAll('[aria-keyshortcuts]'))
-            if (b.getAttribute('aria-keyshortcuts') === e.key.toLowerCase() && b.offsetParent) {
-                e.preventDefault();
-                b.click();
-            }
     });
 }

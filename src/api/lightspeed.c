@@ -125,7 +125,7 @@ bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *
         answer(all, conn, 400, "this is the way in for a WebSocket\n");
     else if (room == NULL)
         answer(all, conn, 404, "unknown stream\n");
-    else if (whep_may_watch(all, req, room) != 0)
+    else if (whep_may_watch(all->hub, all->cfg, req, room) != 0)
         answer(all, conn, 401, "this room is watched with a private link\n");
     else
         open_stream(all, conn, room);

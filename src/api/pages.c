@@ -1,5 +1,6 @@
 #include "api/pages.h"
 
+#include "api/whep.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "crypt/crypt.h"
@@ -66,17 +67,30 @@ static bool mint(struct hub *hub, const struct node_cfg *cfg, const char *room,
     return ok;
 }
 
-static void add_url(struct str *body, const struct http_msg *req)
+static void add_url(struct str *body, const struct http_msg *req, const char *path)
 {
     const char *host = http_header_get(req, "host");
     const char *proto = http_header_get(req, "x-forwarded-proto");
     struct str url;
 
     str_init(&url, 1024);
-    str_printf(&url, "%s://%s", proto != NULL && strcmp(proto, "https") == 0 ? "wss" : "ws",
-               host != NULL ? host : "localhost:7880");
+    str_printf(&url, "%s://%s%s", proto != NULL && strcmp(proto, "https") == 0 ? "wss" : "ws",
+               host != NULL ? host : "localhost:7880", path);
     json_add_text(body, str_bytes(&url));
     str_fini(&url);
+}
+
+/* What the page of Lightspeed and ITGv2 asks beside itself (ftl-lightspeed.md 2.3). */
+static void tell_socket(struct hub *hub, uint64_t conn, const struct http_msg *req)
+{
+    struct str body;
+
+    str_init(&body, 4096);
+    str_add(&body, "{\"wsUrl\":");
+    add_url(&body, req, "/websocket");
+    str_add(&body, "}");
+    answer(hub, conn, 200, &body);
+    str_fini(&body);
 }
 
 static void give_token(struct hub *hub, const struct node_cfg *cfg, uint64_t conn,
@@ -98,6 +112,10 @@ static void give_token(struct hub *hub, const struct node_cfg *cfg, uint64_t con
         refuse(hub, conn, 400, "room and identity are needed, at most 256 bytes each");
         return;
     }
+    if (watch && whep_may_watch(hub, cfg, req, room) != 0) {
+        refuse(hub, conn, 403, "this room is watched with a private link");
+        return;
+    }
     if (!watch && !may_meet(cfg, key != NULL ? key : "")) {
         refuse(hub, conn, 403, "this server asks for a key");
         return;
@@ -106,7 +124,7 @@ static void give_token(struct hub *hub, const struct node_cfg *cfg, uint64_t con
     str_init(&body, 1 << 17);
     bool ok = mint(hub, cfg, room, identity, watch, &token);
     str_add(&body, "{\"url\":");
-    add_url(&body, req);
+    add_url(&body, req, "");
     str_add(&body, ",\"token\":");
     json_add_text(&body, str_bytes(&token));
     str_add(&body, "}");
@@ -175,6 +193,14 @@ bool pages_http(struct hub *hub, const struct node_cfg *cfg, uint64_t conn,
         arena_init(&a, PAGES_ARENA_BYTES);
         give_token(hub, cfg, conn, req, &a);
         arena_fini(&a);
+        return true;
+    }
+    if (strcmp(req->path, "/config.json") == 0) {
+        tell_socket(hub, conn, req);
+        return true;
+    }
+    if (strcmp(req->path, "/health") == 0 || strcmp(req->path, "/availability") == 0) {
+        outbox_http(&hub->out, conn, 200, "text/plain; charset=utf-8", bytes_str("OK"));
         return true;
     }
     if (strcmp(req->path, "/api/rooms") == 0) {

@@ -251,8 +251,8 @@ uint32_t stream_viewers(const struct room *r)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < r->member_n; i++)
-        n += r->member[i]->pubs == NULL && !member_is_dependent(r->member[i]) &&
-             r->member[i]->grant.can_subscribe;
+        n += r->member[i]->grant.can_subscribe && !r->member[i]->grant.can_publish &&
+             !member_is_dependent(r->member[i]);
     return n;
 }
 

@@ -119,7 +119,7 @@ struct stream *stream_news(struct streams *all, uint64_t *heard);
 const struct member *stream_publisher(const struct room *r);
 /* Its first live track of that kind. */
 struct pub *stream_track(const struct member *m, bool video);
-/* Members that watch without publishing. */
+/* Members that may watch and not publish. */
 uint32_t stream_viewers(const struct room *r);
 
 #endif

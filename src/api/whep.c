@@ -21,19 +21,20 @@ static bool is_private(const struct node_cfg *cfg, const char *room)
     return false;
 }
 
-int whep_may_watch(const struct streams *all, const struct http_msg *req, const char *room)
+int whep_may_watch(const struct hub *hub, const struct node_cfg *cfg, const struct http_msg *req,
+                   const char *room)
 {
-    int64_t unix_s = house_wall_ms(&all->hub->house) / 1000;
+    int64_t unix_s = house_wall_ms(&hub->house) / 1000;
     struct join_why why;
     struct arena a;
     int status = 0;
 
     arena_init(&a, TOKEN_ARENA_BYTES * 2);
-    const struct token_claims *c = join_claims(all->cfg, req, unix_s, &a, &why);
+    const struct token_claims *c = join_claims(cfg, req, unix_s, &a, &why);
     if (why.status != 0)
         status = 401;
     else if (c == NULL)
-        status = is_private(all->cfg, room) ? 401 : 0;
+        status = is_private(cfg, room) ? 401 : 0;
     else if (!c->has_video || !c->video.room_join || strcmp(c->video.room, room) != 0 ||
              !token_may_subscribe(&c->video))
         status = 403;
@@ -57,7 +58,8 @@ struct token_claims *whep_claims(const struct streams *all, const char *room, st
     c->video.hidden = true;
     c->video.room = arena_dup_str(keep, room);
     c->video.destination_room = "";
-    c->video.can_publish = c->video.can_publish_data = TOKEN_FALSE;
+    c->video.can_publish = TOKEN_FALSE;
+    c->video.can_publish_data = TOKEN_TRUE; /* chat, where the offer has channels for it */
     return c->identity != NULL && c->video.room != NULL ? c : NULL;
 }
 
@@ -97,7 +99,7 @@ static void post(const struct resource_ask *q)
 
     if (j.offer == NULL)
         return;
-    int status = whep_may_watch(q->all, q->req, q->seg[1]);
+    int status = whep_may_watch(q->all->hub, q->all->cfg, q->req, q->seg[1]);
     if (status != 0) {
         resource_answer(q, status, "this room is watched with a private link");
         return;

@@ -19,7 +19,8 @@
 bool whep_http(struct streams *all, uint64_t conn, const struct http_msg *req);
 void whep_news(struct stream *st, uint64_t heard);
 /* May whoever asks watch this room?  0, 401 or 403. */
-int whep_may_watch(const struct streams *all, const struct http_msg *req, const char *room);
+int whep_may_watch(const struct hub *hub, const struct node_cfg *cfg, const struct http_msg *req,
+                   const char *room);
 /* A viewer's claims in `keep`; NULL without memory. */
 struct token_claims *whep_claims(const struct streams *all, const char *room, struct arena *keep);
 

@@ -267,8 +267,8 @@ void transport_deliver(struct session *s, bool reliable, struct bytes packet)
     int channel = reliable ? CHANNEL_RELIABLE : CHANNEL_LOSSY;
 
     if (t->assoc == NULL || !transport_ready(t)) {
-        if (reliable)
-            hold(s, packet);
+        if (reliable && (!s->standing || t->wants_data))
+            hold(s, packet); /* who offered no channels will never have them */
         return;
     }
     if (assoc_send(t->assoc, (uint16_t)t->channel[channel], packet, true) != 0)
