@@ -1,7 +1,7 @@
 /* The pages, as a person uses them. */
 import { mkdirSync } from 'node:fs';
-import { assert, chromium, gathering, newRoom, pageB, Person, server, test, until } from '../lib/kit.mjs';
-import { ORIGINAL } from '../lib/server.mjs';
+import { assert, chromium, gathering, newRoom, pageB, Person, server, test, token, until } from '../lib/kit.mjs';
+import { ORIGINAL, startServer } from '../lib/server.mjs';
 import { built, serveWeb } from '../lib/webstub.mjs';
 
 const KEYED = 'let-me-in';
@@ -113,6 +113,11 @@ test('watch: no device is asked for; it starts by itself and comes back by itsel
             assert.equal(await w.textContent('#count'), '1 viewer');
             await w.keyboard.press('m');
             await until('sound is on', () => w.evaluate(() => [...document.querySelectorAll('audio')].some((a) => !a.muted && !a.paused)));
+            assert.equal(await w.textContent('#transport'), ORIGINAL ? 'LiveKit' : 'WHEP');
+            if (!ORIGINAL) {
+                assert.ok(!w.requests.some((u) => u.endsWith('/livekit.js')), 'the picture needs no half megabyte');
+                await until('the latency is shown', async () => /^\d+ ms$/.test(await w.textContent('#latency')));
+            }
             await w.shot('watch');
             await w.setViewportSize({ width: 320, height: 640 });
             await w.shot('watch-320');
@@ -131,6 +136,90 @@ test('watch: no device is asked for; it starts by itself and comes back by itsel
     } finally {
         await w.leave();
         web.close();
+    }
+});
+
+test('watch: viewers talk, are counted, share; the embedded player is the picture alone', { skip: skip || (ORIGINAL && 'no WHEP there') }, async () => {
+    const web = await site();
+    const room = newRoom('viewers');
+    const [a, b] = [await visitor({ permissions: [] }), await visitor({ permissions: [] })];
+    const p = new Person(await pageB(), 'pub', 54);
+    try {
+        await gathering([p], async () => {
+            await p.join(room);
+            await p.video();
+            await a.goto(`${web.http}/watch/${room}`);
+            await b.goto(`${web.http}/watch/${room}?embed=1`);
+            await Promise.all([playing(a, 1), playing(b, 1)]);
+            await until('two are counted', async () => (await a.textContent('#count')) === '2 viewers');
+            assert.equal(await b.isVisible('header'), false);
+            await a.keyboard.press('c');
+            await a.fill('#say input', 'from a viewer <b>');
+            await a.keyboard.press('Enter');
+            await until('the other reads it', () => b.evaluate(() => document.querySelector('#lines').textContent === 'A viewerfrom a viewer <b>'));
+            await a.focus('#sound');
+            await a.keyboard.press('s');
+            assert.equal(await a.inputValue('#link'), `${web.http}/watch/${room}`);
+            assert.match(await a.inputValue('#embed'), /^<iframe .*embed=1/);
+            await a.keyboard.press('Escape');
+            await a.selectOption('#quality', 'auto');
+        });
+        assert.deepEqual([...a.errors, ...b.errors], []);
+    } finally {
+        await Promise.all([a.leave(), b.leave()]);
+        web.close();
+    }
+});
+
+test('watch: falls back to livekit-client where WHEP does not get through, and says so', { skip }, async () => {
+    const web = await site();
+    const room = newRoom('fallback');
+    const w = await visitor({ permissions: [] });
+    const p = new Person(await pageB(), 'pub', 55);
+    try {
+        await w.route('**/whep/**', (r) => r.fulfill({ status: 502, body: 'bad gateway' }));
+        await gathering([p], async () => {
+            await p.join(room);
+            await p.video();
+            await p.audio();
+            await w.goto(`${web.http}/watch/${room}`);
+            await playing(w, 1);
+            assert.equal(await w.textContent('#transport'), 'LiveKit');
+            await w.keyboard.press('m');
+            await until('sound is on', () => w.evaluate(() => [...document.querySelectorAll('audio')].some((a) => !a.muted && !a.paused)));
+        });
+        await w.waitForSelector('.empty');
+        assert.deepEqual(w.errors, []);
+    } finally {
+        await w.leave();
+        web.close();
+    }
+});
+
+test('watch: a private room opens with the link alone', { skip: skip || (ORIGINAL && 'nothing is private there') }, async () => {
+    const srv = await startServer({ args: ['--watch-private', 'secret'] });
+    const http = srv.http.replace('127.0.0.1', 'localhost');
+    const w = await visitor({ permissions: [] });
+    const p = new Person(await pageB(), 'pub', 56);
+    try {
+        const link = await token('guest', 'secret', { canPublish: false, ttl: '10m' });
+        for (const [bearer, status] of [[null, 401], [await token('guest', 'other'), 403], [`${link}x`, 401]]) {
+            const r = await fetch(`${http}/whep/secret`, { method: 'POST', headers: { 'content-type': 'application/sdp', ...(bearer ? { authorization: `Bearer ${bearer}` } : {}) }, body: 'v=0' });
+            assert.equal(r.status, status);
+        }
+        assert.equal((await fetch(`${http}/api/join?room=secret&identity=x&role=watch`)).status, 403);
+        await gathering([p], async () => {
+            await p.join('secret', { ws: srv.ws });
+            await p.video();
+            await w.goto(`${http}/watch/secret`);
+            await until('it says so', async () => /private/.test(await w.textContent('#status')));
+            await w.goto('about:blank');
+            await w.goto(`${http}/watch/secret#token=${link}`);
+            await playing(w, 1);
+        });
+    } finally {
+        await w.leave();
+        assert.equal(await srv.stop(), 0);
     }
 });
 
