@@ -83,8 +83,8 @@ static const char *find_room(const struct streams *all, const struct http_msg *r
     if (port == NULL || !str_to_u64(bytes_str(port), UINT16_MAX, &n) || n == 0 ||
         n == LIGHTSPEED_PORT)
         return room_default;
-    (void)all;
-    return NULL;
+    const struct ingress *i = all->book != NULL ? ingress_by_channel(all->book, (uint32_t)n) : NULL;
+    return i != NULL ? i->info->room_name : NULL;
 }
 
 static void answer(struct streams *all, uint64_t conn, int status, const char *text)

@@ -187,6 +187,7 @@ int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
     if (err == 0) {
         streams_init(&n->streams, n->hub, &n->cfg);
         err = open_desk(n);
+        n->streams.book = n->desk != NULL ? desk_book(n->desk) : NULL;
     }
     if (err != 0) {
         node_free(n);
@@ -448,6 +449,8 @@ static void tell_ingresses(struct node *n, struct tick tick)
 
     while (ingress_event(book, &ev)) {
         const struct ingress *i = ingress_by_id(book, ev.ingress_id);
+        if (ev.kind == INGRESS_EVT_STOP)
+            whip_stop(&n->streams, ev.ingress_id, ev.resource_id);
         if (ev.kind == INGRESS_EVT_STOP || i == NULL)
             continue;
         arena_init(&a, 2 * INGRESS_BYTES_MAX);

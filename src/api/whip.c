@@ -369,13 +369,13 @@ void whip_news(struct stream *st, uint64_t heard)
                          st->all->hub->house.tick);
 }
 
-void whip_stop(struct streams *all, const char *ingress_id)
+void whip_stop(struct streams *all, const char *ingress_id, const char *resource_id)
 {
     struct stream *after;
 
     for (struct stream *st = all->first[STREAM_WHIP]; st != NULL; st = after) {
         after = st->next;
-        if (strcmp(st->ingress_id, ingress_id) == 0)
+        if (strcmp(st->ingress_id, ingress_id) == 0 && strcmp(st->resource, resource_id) == 0)
             stream_end(st, LIVEKIT__DISCONNECT_REASON__PARTICIPANT_REMOVED);
     }
 }

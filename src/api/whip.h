@@ -16,6 +16,6 @@ bool whip_http(struct streams *all, uint64_t conn, const struct http_msg *req);
 /* What a stream of this kind has heard. */
 void whip_news(struct stream *st, uint64_t heard);
 /* The ingress changed under its session: deleted, disabled, a new key. */
-void whip_stop(struct streams *all, const char *ingress_id);
+void whip_stop(struct streams *all, const char *ingress_id, const char *resource_id);
 
 #endif

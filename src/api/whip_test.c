@@ -263,9 +263,10 @@ TEST(an_ingress_that_changes_under_its_session_ends_it)
     rig_open(&r);
     EXPECT_EQ(post(&r, "/whip", "default-stream-key", obs), 201);
     const struct ingress *i = ingress_by_key(r.book, bytes_str("default-stream-key"));
-    whip_stop(&r.all, "IN_other");
+    whip_stop(&r.all, "IN_other", i->state->resource_id);
+    whip_stop(&r.all, i->info->ingress_id, "WH_before");
     EXPECT(live(&r) != NULL);
-    whip_stop(&r.all, i->info->ingress_id);
+    whip_stop(&r.all, i->info->ingress_id, i->state->resource_id);
     EXPECT(live(&r) == NULL);
     rig_close(&r);
 }

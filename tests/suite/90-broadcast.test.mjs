@@ -2,7 +2,9 @@
  * by the sender's marker and tone. */
 import { assert, hears, newRoom, pageA, pageB, Person, sees, server, sleep, test, token, until } from '../lib/kit.mjs';
 import { tone } from '../lib/marker.mjs';
-import { ORIGINAL } from '../lib/server.mjs';
+import { KEY, ORIGINAL, SECRET } from '../lib/server.mjs';
+import { IngressClient, IngressInput } from 'livekit-server-sdk';
+import { IngressState_Status } from '@livekit/protocol';
 
 const skip = ORIGINAL && 'the original has neither WHEP nor this WHIP';
 
@@ -152,6 +154,49 @@ test('whip: simulcast by rids that the publisher chose; whep chooses a layer', {
     } finally {
         await a.call('closeStream', 'pub', true);
         await b.call('closeStream', 'view', true);
+    }
+});
+
+test('whip by a stream key: state, reconnect, takeover, key withdrawn', { skip }, async () => {
+    const [a, b, { http }] = [await pageA(), await pageB(), await server()];
+    const ingress = new IngressClient(http, KEY, SECRET);
+    const room = newRoom('keyed');
+    const ben = new Person(b, 'ben', 3);
+    const info = await ingress.createIngress(IngressInput.WHIP_INPUT, { name: 'cam', roomName: room, participantIdentity: 'cam', participantName: 'Camera' });
+    const status = async () => (await ingress.listIngress({ ingressId: info.ingressId }))[0].state.status;
+    try {
+        await ben.join(room);
+        await b.call('whep', 'view', `${http}/whep/${room}`);
+        await a.call('whip', 'pub', `${http}/live/${info.streamKey}`, null, 26);
+        const cam = { identity: 'cam', id: 26 };
+        await Promise.all([shows(b, 'view', 26), sees(ben, cam), hears(ben, cam)]);
+        await until('it is on air', async () => (await status()) === IngressState_Status.ENDPOINT_PUBLISHING);
+        const before = (await ben.call('state')).others[0];
+        assert.equal(before.kind, 1, 'an ingress');
+
+        /* Gone without a word, and back: the same participant, the same tracks, and nobody is told of a leave. */
+        await a.call('closeStream', 'pub', true);
+        await a.call('whip', 'again', `${http}/whip`, info.streamKey, 27);
+        await Promise.all([shows(b, 'view', 27), sees(ben, { identity: 'cam', id: 27 }), hears(ben, { identity: 'cam', id: 27 })]);
+        /* Another with the key, while the first is alive: it takes over, and the first one's DELETE ends nothing. */
+        await a.call('whip', 'third', `${http}/w`, info.streamKey, 28);
+        await Promise.all([shows(b, 'view', 28), sees(ben, { identity: 'cam', id: 28 })]);
+        await a.call('closeStream', 'again').catch(() => {});
+        await sleep(300);
+        await sees(ben, { identity: 'cam', id: 28 });
+        const after = (await ben.call('state')).others[0];
+        assert.equal(after.sid, before.sid);
+        assert.deepEqual(after.tracks.map((t) => t.sid), before.tracks.map((t) => t.sid));
+        assert.deepEqual(await ben.log('participantDisconnected'), []);
+        assert.deepEqual(await ben.log('trackUnsubscribed'), []);
+
+        await ingress.deleteIngress(info.ingressId);
+        await until('it is off', async () => (await ben.call('state')).others.length === 0);
+        await assert.rejects(a.call('whip', 'late', `${http}/whip`, info.streamKey, 29), /401/);
+    } finally {
+        for (const name of ['pub', 'again', 'third', 'late']) await a.call('closeStream', name, true);
+        await b.call('closeStream', 'view', true);
+        await ben.leave();
     }
 });
 
