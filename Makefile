@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build run test web bench fuzz soak install clean help
+.PHONY: all build run test web bench bench-latency fuzz soak install clean help
 
 all: build ## build into build/
 
@@ -31,6 +31,12 @@ bench: build ## speed and size, as numbers
 	@ninja -C $(BUILD) -j$(JOBS) bench/bench-load bench/bench-floor
 	@python3 bench/run.py
 
+bench-latency: build ## from a painted clock to a viewer's browser, in milliseconds
+	@tools/setup test
+	@ninja -C $(BUILD) -j$(JOBS) bench/bench-clockface
+	@SERVER=$(abspath $(BUILD))/sluice CLOCKFACE=$(abspath $(BUILD))/bench/bench-clockface \
+	  tests/node_modules/node/bin/node bench/latency.mjs
+
 fuzz: ## every fuzz target, FUZZ_SECONDS (60) each
 	@tools/setup test
 	@tools/test --only fuzz --fuzz-seconds $${FUZZ_SECONDS:-60}
@@ -49,4 +55,4 @@ clean:
 	rm -rf build build-asan build-fuzz build-tsan web/dist
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' Makefile

@@ -70,7 +70,7 @@ export function opusPackets(file) {
 
 /* ---- the client ---- */
 
-class Stream {
+export class Stream {
     constructor(ssrc, pt) {
         Object.assign(this, { ssrc, pt, seq: 0, ts: 0, packets: 0, bytes: 0, sent: new Map(), srAt: 0 });
     }
