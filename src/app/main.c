@@ -22,13 +22,15 @@ static const struct command commands[] = {
      "  --config FILE         a livekit-server YAML file\n"
      "  --config-body TEXT    the same as text (LIVEKIT_CONFIG)\n"
      "  --disable-strict-config  unknown keys are only reported\n"},
-    {"ingress", command_ingress, "take streams from OBS and others: FTL",
+    {"ingress", command_ingress, "take streams from OBS and others: FTL, RTMP",
      "sluice ingress [--config FILE] [flags]: the process\n"
      "  --config FILE         a LiveKit Ingress YAML file (INGRESS_CONFIG_FILE, "
      "INGRESS_CONFIG_BODY)\n"
      "  --data-dir DIR        of the server: its bus.sock is there\n"
      "  --bus PATH            the socket itself (SLUICE_BUS)\n"
      "  --ftl-port PORT       TCP and UDP; off: none (INGEST_PORT, 8084)\n"
+     "  --rtmp-port PORT      TCP; off: none (1935)\n"
+     "  --rtmps-port PORT --tls-cert FILE --tls-key FILE  RTMP over TLS, PEM files (off)\n"
      "  -a, --address IP      to listen on (LS_INGEST_ADDR, all)\n"
      "  --health-port --prometheus-port PORT  (none)\n"
      "  --on-duplicate takeover|refuse  a second publisher on a key (takeover)\n"

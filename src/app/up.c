@@ -19,6 +19,7 @@
 enum {
     WHIP_PORT = 8080, /* as LiveKit Ingress and Lightspeed have it */
     FTL_PORT = 8084,  /* a client of FTL knows no other */
+    RTMP_PORT = 1935, /* what rtmp:// stands for */
 };
 enum { INVITATION_BYTES = 12, INVITATION_TEXT_MAX = 256 };
 
@@ -28,7 +29,7 @@ struct up {
     bool made;
     struct filler filler;
     struct child ingest;
-    char bus[4096], ftl_port[8];
+    char bus[4096], ftl_port[8], rtmp_port[8];
 };
 
 static void print_self_test(const struct server_ready *r, const struct conf *c)
@@ -43,6 +44,8 @@ static void print_self_test(const struct server_ready *r, const struct conf *c)
     (void)printf(" open\n");
     if (c->ftl_port != 0)
         (void)printf("  ftl       TCP and UDP %u\n", c->ftl_port);
+    if (c->rtmp_port != 0)
+        (void)printf("  rtmp      TCP %u\n", c->rtmp_port);
     (void)printf("  offered  ");
     for (uint32_t i = 0; i < r->candidate_n; i++) {
         char text[ADDR_TEXT_MAX];
@@ -60,6 +63,14 @@ static void print_self_test(const struct server_ready *r, const struct conf *c)
                      "one with --node-ip\n");
 }
 
+static void port_text(char out[8], uint32_t port)
+{
+    if (port == 0)
+        (void)snprintf(out, 8, "off"); /* fits */
+    else
+        (void)snprintf(out, 8, "%u", port & 0xffff); /* fits */
+}
+
 /* The ingress is a process of its own: a fault of a stream's bytes ends no room. */
 static void start_ingest(struct up *u)
 {
@@ -67,13 +78,14 @@ static void start_ingest(struct up *u)
     struct child *k = &u->ingest;
     unsigned n = 0;
 
-    if (c->ftl_port == 0)
+    if (c->ftl_port == 0 && c->rtmp_port == 0)
         return;
     (void)snprintf(u->bus, sizeof u->bus, "%s/bus.sock", u->dir); /* cut when long: not found */
-    (void)snprintf(u->ftl_port, sizeof u->ftl_port, "%u", c->ftl_port);
+    port_text(u->ftl_port, c->ftl_port);
+    port_text(u->rtmp_port, c->rtmp_port);
     *k = (struct child){.name = "ingress"};
-    const char *const args[] = {"sluice", "ingress",    "--with-parent", "--bus",
-                                u->bus,   "--ftl-port", u->ftl_port};
+    const char *const args[] = {"sluice",     "ingress",   "--with-parent", "--bus",     u->bus,
+                                "--ftl-port", u->ftl_port, "--rtmp-port",   u->rtmp_port};
     for (; n < ARRAY_LEN(args); n++)
         k->argv[n] = args[n];
     k->argv[n++] = "--log-level";
@@ -105,6 +117,9 @@ static void print_streaming(const struct conf *c, const struct server_ready *r, 
         (void)printf("  FTL       ftl://%s%s\n            key %u-%s\n", host,
                      c->ftl_port == FTL_PORT ? "" : "   (on the port below)",
                      INGRESS_CHANNEL_DEFAULT, c->stream_key);
+    if (c->rtmp_port != 0)
+        (void)printf("  RTMP      rtmp://%s%s/live\n            key %s\n", host,
+                     c->rtmp_port == RTMP_PORT ? "" : "   (on the port below)", c->stream_key);
     (void)printf("  WHIP      http://%s:%u/whip\n            bearer token %s\n", host, whip,
                  c->stream_key);
 }

@@ -53,6 +53,7 @@ void conf_init(struct conf *c)
     c->rtmp_base_url = c->whip_base_url = c->stream_key = "";
     c->ingest_address = c->ingress_config = "";
     c->ftl_port = 8084;
+    c->rtmp_port = 1935;
     c->prometheus_username = c->prometheus_password = "";
     c->webhook_key = c->auth_url = "";
     c->log_level = LOG_LEVEL_INFO;

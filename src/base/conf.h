@@ -107,7 +107,7 @@ struct conf {
     bool whip_port_set;
     const char *rtmp_base_url, *whip_base_url;   /* told of ingresses; "": by the address offered */
     const char *stream_key;                      /* of the default channel; "": the file's */
-    uint32_t ftl_port;                           /* of the ingress that `up` starts; 0: none */
+    uint32_t ftl_port, rtmp_port;                /* of the ingress that `up` starts; 0: none */
     const char *ingest_address, *ingress_config; /* likewise; "": all addresses, no file */
     struct conf_list private_rooms;              /* watched with a token alone; "*": all */
     bool meet_open;                              /* the meet page lets anybody in */

@@ -57,6 +57,8 @@ const struct conf_opt conf_table[] = {
      "key of the default channel (the data directory's file `hash`)", 0},
     {NULL, CONF_UINT, CONF_EFFECT, AT(ftl_port), PORT, "ftl-port", "INGEST_PORT",
      "FTL, TCP and UDP, of `up`; 0: none (8084)", 0},
+    {NULL, CONF_UINT, CONF_EFFECT, AT(rtmp_port), PORT, "rtmp-port", 0,
+     "RTMP of `up`; 0: none (1935)", 0},
     {NULL, CONF_TEXT, CONF_EFFECT, AT(ingest_address), 0, 0, "ingest-address", "LS_INGEST_ADDR",
      "address that `up` takes streams on (all)", 0},
     {NULL, CONF_TEXT, CONF_EFFECT, AT(ingress_config), 0, 0, "ingress-config",

@@ -450,10 +450,12 @@ static void take(struct job *j, unsigned lane, const struct media *m, struct tic
     struct lane *l = &j->lane[lane], *twin = &j->lane[!lane];
     uint8_t buf[PACKETIZE_PAYLOAD_MAX];
     struct wr w = wr_of(buf, sizeof buf);
+    bool in_order = !l->b_frames;
     struct lane_packet p;
 
     if (!lane_media(l, m, tick.now - j->begun_at, twin->laid ? &twin->shift_us : NULL, &p))
         return;
+    j->report_wanted |= in_order && l->b_frames; /* the streamer is to know at once */
     if (p.gop && j->link != LINK_UP) /* a fresher beginning: nobody has seen what waits */
         backlog_clear(j);
     if (p.gop)

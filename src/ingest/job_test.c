@@ -241,3 +241,30 @@ TEST(reports_are_thinned_out)
     EXPECT(reports >= 9 && reports <= 11);
     job_free(j);
 }
+
+TEST(job_tells_of_b_frames_as_soon_as_it_sees_them)
+{
+    static const us_t pts[] = {120000, 200000, 160000};
+    struct job *j = new_job();
+    struct job_report r;
+
+    for (unsigned i = 0; i < ARRAY_LEN(pts); i++) {
+        struct media m = {.kind = MEDIA_VIDEO,
+                          .codec = CODEC_H264,
+                          .video = true,
+                          .key = i == 0,
+                          .dts_us = i * 40000,
+                          .pts_us = pts[i],
+                          .data = bytes_of("\0\0\0\1\x65idr", 8)};
+        if (i == 2) {
+            job_tick(j, at(5 * US_PER_SEC));
+            (void)has(j, JOB_EVT_REPORT); /* what was news before */
+        }
+        job_media(j, &m, at(i * 40000));
+    }
+    job_tick(j, at(10 * US_PER_SEC));
+    EXPECT(has(j, JOB_EVT_REPORT));
+    job_report(j, &r);
+    EXPECT(r.video.b_frames);
+    job_free(j);
+}
