@@ -1,8 +1,10 @@
 /* WHIP in, WHEP and Lightspeed's socket out: by libraries that nobody here wrote, picture and sound judged
  * by the sender's marker and tone. */
 import { assert, hears, newRoom, pageA, pageB, Person, sees, server, sleep, test, token, until } from '../lib/kit.mjs';
+import { audioClip, videoClip } from '../lib/clips.mjs';
 import { tone } from '../lib/marker.mjs';
-import { KEY, ORIGINAL, SECRET } from '../lib/server.mjs';
+import { obs } from '../lib/obs.mjs';
+import { freeTcp, KEY, ORIGINAL, SECRET, startServer } from '../lib/server.mjs';
 import { IngressClient, IngressInput } from 'livekit-server-sdk';
 import { IngressState_Status } from '@livekit/protocol';
 
@@ -197,6 +199,56 @@ test('whip by a stream key: state, reconnect, takeover, key withdrawn', { skip }
         for (const name of ['pub', 'again', 'third', 'late']) await a.call('closeStream', name, true);
         await b.call('closeStream', 'view', true);
         await ben.leave();
+    }
+});
+
+test("whip from OBS' library: H.264 and Opus, candidates after the answer, key frames when it likes", { skip }, async () => {
+    const [b, { http }] = [await pageB(), await server()];
+    const ingress = new IngressClient(http, KEY, SECRET);
+    const room = newRoom('obs');
+    const info = await ingress.createIngress(IngressInput.WHIP_INPUT, { name: 'obs', roomName: room, participantIdentity: 'obs' });
+    const ben = new Person(b, 'ben', 3);
+    const files = { video: await videoClip('h264', 31), audio: await audioClip(31) };
+    let cast;
+    try {
+        await b.call('whep', 'view', `${http}/whep/${room}`);
+        cast = await obs({ url: `${http}/whip`, key: info.streamKey, ...files });
+        assert.doesNotMatch(cast.offer, /a=candidate/);
+        assert.match(cast.answer, /m=audio[^]*m=video/);
+        await shows(b, 'view', 31);
+        await ben.join(room);
+        await Promise.all([sees(ben, { identity: 'obs', id: 31 }), hears(ben, { identity: 'obs', id: 31 })]);
+        assert.equal(await cast.stop(), 200, 'OBS warns of anything else');
+        await until('it is gone', async () => (await ben.call('state')).others.length === 0);
+    } finally {
+        await cast?.stop(true).catch(() => {});
+        await b.call('closeStream', 'view', true);
+        await ben.leave();
+        await ingress.deleteIngress(info.ingressId);
+    }
+});
+
+test('whip on the second port, by a publisher that wants to be the DTLS server (ffmpeg)', { skip }, async () => {
+    const b = await pageB();
+    const port = await freeTcp();
+    const srv = await startServer({ args: ['--ws-port', String(port)] });
+    const door = `http://127.0.0.1:${port}`;
+    const ingress = new IngressClient(srv.http, KEY, SECRET);
+    const files = { video: await videoClip('h264', 32), audio: await audioClip(32) };
+    let cast;
+    try {
+        assert.equal(srv.ready.whip, port);
+        assert.equal(await (await fetch(`${door}/health`)).text(), 'OK');
+        assert.deepEqual(await (await fetch(`${door}/config.json`)).json(), { wsUrl: `ws://127.0.0.1:${port}/websocket` });
+        const info = await ingress.createIngress(IngressInput.WHIP_INPUT, { name: 'x', roomName: 'live', participantIdentity: 'x' });
+        cast = await obs({ url: `${door}/any-app/${info.streamKey}`, key: 'unused', setup: 'passive', ...files });
+        assert.match(cast.answer, /a=setup:active/);
+        await b.call('lightspeed', 'page', `ws://127.0.0.1:${port}/websocket`);
+        await shows(b, 'page', 32);
+    } finally {
+        await cast?.stop(true).catch(() => {});
+        await b.call('closeStream', 'page', true);
+        assert.equal(await srv.stop(), 0);
     }
 });
 
