@@ -271,15 +271,15 @@ uint32_t sub_emit(struct sub *s, struct pkt *p, const struct sub_emit *e, bool a
     if (pt->unred)
         payload = unred(payload);
     if (payload.p == NULL)
-        return 0; /* RED that is none: nothing was patched, audio has no descriptor */
-    if (rtx) {    /* RFC 4588 s4: the original number goes before the payload */
-        patch_begin(&osn, p->data + (payload.p - p->data) - 2, 2);
-        store_u16(osn.at, (uint16_t)e->seq);
-        payload = bytes_of(osn.at, payload.len + 2);
-    }
+        return 0; /* RED that is none: nothing was patched, audio has no VP8 */
     /* A stream without RTX repeats packets under their own number, and one number must never
      * be sealed over two contents: its send time is the arrival, the same each time. */
     size_t hdr = write_header(s, p, &h, sub_has_rtx(s, pt) ? now : p->at, out);
+    if (rtx) { /* RFC 4588 s4: the original number goes before the payload, */
+        patch_begin(&osn, p->data + (payload.p - p->data) - 2, 2);
+        store_u16(osn.at, (uint16_t)e->seq); /* over extensions that are copied by now */
+        payload = bytes_of(osn.at, payload.len + 2);
+    }
     size_t n =
         peer_seal_rtp(s->link->peer, bytes_of(out, hdr), payload, (uint32_t)(seq >> 16), out, room);
     patch_end(&osn);

@@ -58,3 +58,30 @@ TEST(dependency_descriptors_go_through_also_those_longer_than_a_template)
     }
     rig_close(&r, false);
 }
+
+/* The number that a retransmission puts before its payload must not land in what is copied. */
+TEST(dependency_descriptor_is_whole_in_a_retransmission)
+{
+    static struct rig r;
+    uint8_t buf[64], want[DD_LARGE];
+
+    stage(&r);
+    send(&r, 1, true, DD_LARGE);
+    send(&r, 2, false, 4);
+    struct rig_client *c = r.client[1];
+    for (uint32_t i = 0; i < 2; i++) {
+        struct wr w = wr_of(buf, sizeof buf);
+        uint16_t seq = c->rtp[i].v.seq;
+        rtcp_write_rr(&w, 1, NULL, 0);
+        rtcp_write_nack(&w, 1, 1000, &seq, 1);
+        rig_send_rtcp(&r, c, wr_done(&w));
+        rig_run(&r, 10 * US_PER_MS);
+        EXPECT_EQ(c->rtp_n, 3 + i);
+        const struct rig_rtp *p = &c->rtp[2 + i];
+        EXPECT_EQ(p->v.ssrc, 1001);
+        memset(want, (int)i + 1, sizeof want);
+        EXPECT_BYTES(rtp_ext(&p->v, p->head, RTP_EXT_DEPENDENCY_DESCRIPTOR),
+                     bytes_of(want, i == 0 ? DD_LARGE : 4));
+    }
+    rig_close(&r, false);
+}

@@ -289,8 +289,7 @@ static int put_exts(const struct mline_ctx *ctx, struct sdp_media *out,
 /* ---- a section that the client sends on ---- */
 
 /* A dependency descriptor counts the frames of one stream: it goes through as it is where no other
- * stream can take over, and the payload does not say it all.  Only there: with it, Chromium was
- * seen to stand still for 3 s after losses that it survives without. */
+ * stream can take over, and where the payload alone does not say which layer a packet is of. */
 static bool forwards_dd(const struct pub *p)
 {
     if (p == NULL || !p->video || p->layer_n != 1 || p->codec_n == 0)
