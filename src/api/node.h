@@ -75,6 +75,7 @@ struct node_cfg {
     bool open_meet;             /* GET /api/join gives publishing tokens without a secret */
     const char *meet_secret;    /* else: the secret that it asks for; NULL: never */
     struct webhook_cfg webhook; /* url_n 0: none */
+    bool keys_elsewhere; /* a service decides on stream keys: not over WHIP, which asks none */
     const char *rtmp_base_url, *whip_base_url; /* told of ingresses; NULL: node_set_urls() says */
     const char *default_key;                   /* of the default channel; NULL: there is none */
 };

@@ -38,6 +38,12 @@ static struct token_claims *claims_of_key(const struct resource_ask *q, const ch
     const struct ingress *i = book != NULL ? ingress_by_key(book, bytes_str(key)) : NULL;
     const char *why;
 
+    if (q->all->cfg->keys_elsewhere) {
+        resource_answer(q, 403,
+                        "stream keys need the auth service, which WHIP does not ask in "
+                        "this version; publish with a token");
+        return NULL;
+    }
     if (i == NULL) {
         resource_answer(q, 401, "this stream key is not known");
         return NULL;

@@ -159,6 +159,18 @@ TEST(wrong_keys_and_names_that_are_taken_are_refused)
     rig_close(&r);
 }
 
+TEST(where_a_service_decides_on_keys_none_is_taken_unasked)
+{
+    struct rig r;
+
+    rig_open(&r);
+    r.cfg.keys_elsewhere = true;
+    EXPECT_EQ(post(&r, "/live", "Bearer default-stream-key", obs), 403);
+    EXPECT_EQ(post(&r, "/x/default-stream-key", NULL, obs), 403);
+    EXPECT(live(&r) == NULL);
+    rig_close(&r);
+}
+
 TEST(who_comes_again_with_the_key_goes_on_with_the_tracks)
 {
     struct rig r;

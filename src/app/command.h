@@ -110,6 +110,7 @@ int command_create_ingress(const struct command_args *a);
 int command_update_ingress(const struct command_args *a);
 int command_list_ingress(const struct command_args *a);
 int command_delete_ingress(const struct command_args *a);
+int command_obs(const struct command_args *a);
 int command_key(const struct command_args *a);
 /* `sluice ingress create|list|update|delete`; false: no such verb, so it is the process. */
 bool command_channels(const struct command_args *a, int *ret);

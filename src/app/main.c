@@ -33,6 +33,9 @@ static const struct command commands[] = {
      "  --rtmps-port PORT --tls-cert FILE --tls-key FILE  RTMP over TLS, PEM files (off)\n"
      "  -a, --address IP      to listen on (LS_INGEST_ADDR, all)\n"
      "  --health-port --prometheus-port PORT  (none)\n"
+     "  --auth-url URL        asked before somebody may stream: ws, wss, http, https "
+     "(AUTH_WS_URL)\n"
+     "  --auth-ca FILE        authorities to believe for it (the system's)\n"
      "  --on-duplicate takeover|refuse  a second publisher on a key (takeover)\n"
      "  --ws-url URL          the server to join, where the bus names none (LIVEKIT_WS_URL)\n"
      "  --log-level LEVEL     error, warn, info, debug (info)\n"
@@ -41,6 +44,9 @@ static const struct command commands[] = {
      "sluice key show | reset [--data-dir DIR]\n"
      "The key is in the file `hash` of the data directory. A new one sends away whoever\n"
      "streams with the old one.\n"},
+    {"obs", command_obs, "what to type into OBS",
+     "sluice obs HOST\n"
+     "Prints the settings for FTL, WHIP and RTMP, and the entry for services.json.\n"},
     {"create-ingress", command_create_ingress, "a stream key of its own for a room",
      "sluice ingress create FILE.json | --room NAME --identity NAME [flags]\n"
      "sluice create-ingress --request FILE.json\n"

@@ -466,6 +466,7 @@ static int open_node(struct server *s)
         .open_meet = c->meet_open,
         .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
         .webhook = webhook_cfg_of(s),
+        .keys_elsewhere = c->auth_url[0] != '\0',
         .default_key = c->stream_key[0] != '\0' ? c->stream_key : NULL,
     };
     for (uint32_t i = 0; i < c->room_n; i++)
