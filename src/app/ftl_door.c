@@ -65,7 +65,8 @@ static void add_stats(struct ftl_media_stats *sum, const struct ftl_media *m)
 static void stop_media(struct conn *c)
 {
     if (c->routed)
-        ftl_mux_remove(&c->door->mux, &c->peer, &c->ftl.stream, &c->pinned);
+        ftl_mux_remove(&c->door->mux, &c->peer, &c->ftl.stream, &c->pinned,
+                       loop_tick(c->door->cfg.loop).now);
     c->routed = false;
     if (c->media != NULL) {
         add_stats(&c->door->counts.media, c->media);
@@ -329,7 +330,7 @@ static void on_datagram(struct ftl_door *d, struct pkt *p, struct tick tick)
 
     if (p->len == PKT_LEN_CUT)
         return;
-    switch (ftl_mux_route(&d->mux, &p->path.remote, in, &owner)) {
+    switch (ftl_mux_route(&d->mux, &p->path.remote, in, tick.now, &owner)) {
     case FTL_ROUTE_ECHO:
         put_datagram(d, &p->path, in);
         break;

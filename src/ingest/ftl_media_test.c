@@ -217,22 +217,22 @@ TEST(the_port_is_shared_by_address_and_number_and_closed_to_strangers)
 
     b.ip[3] = 2;
     ftl_mux_init(&x, 1);
-    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), &owner), FTL_ROUTE_NONE);
-    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), &owner), FTL_ROUTE_NONE);
+    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), 0, &owner), FTL_ROUTE_NONE);
+    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), 0, &owner), FTL_ROUTE_NONE);
     EXPECT_EQ(ftl_mux_add(&x, &a, &stream, &one), FTL_OK);
     EXPECT_EQ(ftl_mux_add(&x, &a, &stream, &two), FTL_AUDIO_SSRC);
     EXPECT_EQ(ftl_mux_add(&x, &b, &stream, &two), FTL_OK);
-    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), &owner), FTL_ROUTE_MEDIA);
+    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), 0, &owner), FTL_ROUTE_MEDIA);
     EXPECT(owner == &one);
-    EXPECT_EQ(ftl_mux_route(&x, &b, packet(false, 0, 0, 20), &owner), FTL_ROUTE_MEDIA);
+    EXPECT_EQ(ftl_mux_route(&x, &b, packet(false, 0, 0, 20), 0, &owner), FTL_ROUTE_MEDIA);
     EXPECT(owner == &two);
-    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), &owner), FTL_ROUTE_ECHO);
-    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(windows, 12), &owner), FTL_ROUTE_ECHO);
-    ftl_mux_remove(&x, &a, &stream, &none);
-    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), &owner), FTL_ROUTE_NONE);
-    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), &owner), FTL_ROUTE_NONE);
-    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(ping, 24), &owner), FTL_ROUTE_ECHO);
-    ftl_mux_remove(&x, &b, &stream, &none);
+    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), 0, &owner), FTL_ROUTE_ECHO);
+    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(windows, 12), 0, &owner), FTL_ROUTE_ECHO);
+    ftl_mux_remove(&x, &a, &stream, &none, 0);
+    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), 0, &owner), FTL_ROUTE_NONE);
+    EXPECT_EQ(ftl_mux_route(&x, &a, bytes_of(ping, 24), 0, &owner), FTL_ROUTE_NONE);
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(ping, 24), 0, &owner), FTL_ROUTE_ECHO);
+    ftl_mux_remove(&x, &b, &stream, &none, 0);
     ftl_mux_fini(&x);
 }
 
@@ -251,14 +251,37 @@ TEST(neighbouring_channels_share_an_address)
     ftl_mux_init(&x, 1);
     EXPECT_EQ(ftl_mux_add(&x, &a, &stream, &one), FTL_OK);
     EXPECT_EQ(ftl_mux_add(&x, &a, &next, &two), FTL_OK);
-    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), &owner), FTL_ROUTE_MEDIA);
+    EXPECT_EQ(ftl_mux_route(&x, &a, packet(true, 0, 0, 20), 0, &owner), FTL_ROUTE_MEDIA);
     EXPECT(owner == &one);
-    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), &owner), FTL_ROUTE_NONE);
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), 0, &owner), FTL_ROUTE_NONE);
     EXPECT(ftl_mux_pin(&x, &b, &two));
-    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), &owner), FTL_ROUTE_MEDIA);
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), 0, &owner), FTL_ROUTE_MEDIA);
     EXPECT(owner == &two);
-    ftl_mux_remove(&x, &a, &next, &b);
-    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), &owner), FTL_ROUTE_NONE);
+    ftl_mux_remove(&x, &a, &next, &b, 0);
+    EXPECT_EQ(ftl_mux_route(&x, &b, bytes_of(report, sizeof report), 0, &owner), FTL_ROUTE_NONE);
+    ftl_mux_fini(&x);
+}
+
+/* The old sender goes on for a moment, with the numbers that the new one has too. */
+TEST(a_port_whose_stream_was_taken_over_is_not_the_next_streams)
+{
+    struct addr old = peer_addr(5000), new = peer_addr(5001);
+    struct ftl_mux x;
+    void *owner;
+    int one, two;
+
+    ftl_mux_init(&x, 1);
+    EXPECT_EQ(ftl_mux_add(&x, &old, &stream, &one), FTL_OK);
+    EXPECT(ftl_mux_pin(&x, &old, &one));
+    ftl_mux_remove(&x, &old, &stream, &old, 1000);
+    EXPECT_EQ(ftl_mux_add(&x, &old, &stream, &two), FTL_OK);
+    EXPECT_EQ(ftl_mux_route(&x, &old, packet(true, 9, 0, 20), 2000, &owner), FTL_ROUTE_NONE);
+    EXPECT_EQ(ftl_mux_route(&x, &new, packet(true, 0, 0, 20), 2000, &owner), FTL_ROUTE_MEDIA);
+    EXPECT(owner == &two);
+    us_t later = 1000 + FTL_MUX_STALE_US;
+    EXPECT_EQ(ftl_mux_route(&x, &old, packet(true, 0, 0, 20), later, &owner), FTL_ROUTE_MEDIA);
+    struct addr none = {0};
+    ftl_mux_remove(&x, &old, &stream, &none, later);
     ftl_mux_fini(&x);
 }
 
@@ -282,7 +305,7 @@ FUZZ(ftl_media, in)
         void *owner;
         now += in.p[1] * US_PER_MS;
         struct bytes d = bytes_of(in.p + 2, n);
-        if (ftl_mux_route(&x, &from, d, &owner) == FTL_ROUTE_MEDIA)
+        if (ftl_mux_route(&x, &from, d, now, &owner) == FTL_ROUTE_MEDIA)
             ftl_media_input(m, &from, d, now);
         ftl_media_tick(m, now);
         while (ftl_media_event(m, &ev))

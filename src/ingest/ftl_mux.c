@@ -106,7 +106,7 @@ bool ftl_mux_pin(struct ftl_mux *m, const struct addr *from, void *owner)
 }
 
 void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s,
-                    const struct addr *from)
+                    const struct addr *from, us_t now)
 {
     uintptr_t n = streams_of(m, peer);
     uint8_t key[KEY_BYTES];
@@ -115,25 +115,38 @@ void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl
         take_ssrc(m, peer, s->audio_ssrc, s->audio_pt);
     if (s->video)
         take_ssrc(m, peer, s->video_ssrc, s->video_pt);
-    if (from->family != 0)
+    if (from->family != 0) {
         (void)map_take(&m->by_port, port_key_of(from, key)); /* the owner is the caller's */
+        m->stale[m->stale_at] =
+            (struct ftl_mux_stale){.from = *from, .until = now + FTL_MUX_STALE_US};
+        m->stale_at = (m->stale_at + 1) % FTL_MUX_STALE_MAX;
+    }
     assert(n > 0);
     (void)set_streams(m, peer, n - 1); /* smaller: needs no memory */
 }
 
+static bool is_stale(const struct ftl_mux *m, const struct addr *from, us_t now)
+{
+    for (unsigned i = 0; i < FTL_MUX_STALE_MAX; i++) {
+        if (now < m->stale[i].until && addr_eq(&m->stale[i].from, from))
+            return true;
+    }
+    return false;
+}
+
 /* Whose port it is; else, of RTP, whose number. */
-static void *find(const struct ftl_mux *m, const struct addr *from, struct bytes d)
+static void *find(const struct ftl_mux *m, const struct addr *from, struct bytes d, us_t now)
 {
     uint8_t key[KEY_BYTES];
     void *owner = map_find(&m->by_port, port_key_of(from, key));
     bool rtcp = d.p[1] >= RTCP_FIRST && d.p[1] <= RTCP_LAST;
 
-    if (owner != NULL || rtcp || d.len < 12)
+    if (owner != NULL || rtcp || d.len < 12 || is_stale(m, from, now))
         return owner;
     return find_ssrc(m, from, load_u32(d.p + 8), d.p[1]);
 }
 
-enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct bytes d,
+enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct bytes d, us_t now,
                              void **owner)
 {
     *owner = NULL;
@@ -142,7 +155,7 @@ enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct 
             if (d.len <= FTL_MUX_PING_BYTES_MAX && streams_of(m, from) > 0)
                 return FTL_ROUTE_ECHO;
         } else {
-            *owner = find(m, from, d);
+            *owner = find(m, from, d, now);
         }
     }
     if (*owner != NULL)

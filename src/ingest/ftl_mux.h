@@ -18,6 +18,9 @@
 enum {
     FTL_MUX_PING_PT = 250,
     FTL_MUX_PING_BYTES_MAX = 64, /* 24 on 64-bit systems, 12 on Windows */
+    FTL_MUX_STALE_MAX = 64,      /* ports of ended streams that are remembered .. */
+    FTL_MUX_STALE_US =
+        5 * 1000 * 1000, /* .. so long; a client reacts to its end in half a second */
 };
 
 enum ftl_route {
@@ -26,11 +29,20 @@ enum ftl_route {
     FTL_ROUTE_ECHO,  /* send it back as it is */
 };
 
+/* A port whose stream has ended: what still comes from there is not the next stream's, though it
+ * has the same numbers. */
+struct ftl_mux_stale {
+    struct addr from;
+    us_t until;
+};
+
 struct ftl_mux {
     struct map by_ssrc; /* address, number and payload type */
     struct map by_port; /* address and port */
     struct map by_ip;   /* address alone: how many streams */
-    uint64_t none_n;    /* datagrams that were nobody's */
+    struct ftl_mux_stale stale[FTL_MUX_STALE_MAX];
+    uint32_t stale_at; /* overwritten next */
+    uint64_t none_n;   /* datagrams that were nobody's */
 };
 
 void ftl_mux_init(struct ftl_mux *m, uint64_t seed);
@@ -43,8 +55,8 @@ MUST_CHECK enum ftl_code ftl_mux_add(struct ftl_mux *m, const struct addr *peer,
 bool ftl_mux_pin(struct ftl_mux *m, const struct addr *from, void *owner);
 /* `from`: as pinned; family 0: it was not. */
 void ftl_mux_remove(struct ftl_mux *m, const struct addr *peer, const struct ftl_stream *s,
-                    const struct addr *from);
+                    const struct addr *from, us_t now);
 enum ftl_route ftl_mux_route(struct ftl_mux *m, const struct addr *from, struct bytes datagram,
-                             void **owner);
+                             us_t now, void **owner);
 
 #endif

@@ -29,14 +29,30 @@ function ffmpeg(args, input) {
     });
 }
 
-export async function videoClip(codec, id) {
+/* Beside the marker a strip of noise: a stream that is as large as one of a camera. */
+function noise(buf, w, h, from, seed) {
+    let x = (seed * 2654435761) >>> 0 || 1;
+    for (let o = Math.floor(h * from) * w * 4; o < w * h * 4; o += 4) {
+        x ^= x << 13;
+        x ^= x >>> 17;
+        x ^= x << 5;
+        buf[o] = buf[o + 1] = buf[o + 2] = x & 255;
+    }
+}
+
+/* o: {w, h, fps, seconds, gop, kbps}; kbps fills the picture's foot with noise. */
+export async function videoClip(codec, id, o = {}) {
     dir ??= mkdtempSync(join(tmpdir(), 'e2e-clips-'));
+    const { w, h, fps, seconds } = { w: W, h: H, fps: FPS, seconds: SECONDS, ...o };
     const [ext, ...out] = CODECS[codec];
-    const file = join(dir, `${codec}-${id}.${ext}`);
-    await ffmpeg(['-f', 'rawvideo', '-pix_fmt', 'rgba', '-s', `${W}x${H}`, '-r', String(FPS), '-i', '-', '-pix_fmt', 'yuv420p', ...out, file], (stdin) => {
-        const buf = new Uint8Array(W * H * 4);
-        for (let i = 0; i < FPS * SECONDS; i++) {
-            drawRgba(buf, W, H, id, i);
+    if (o.gop) out.push('-g', String(o.gop), '-sc_threshold', '0');
+    if (o.kbps) out.push('-b:v', `${o.kbps}k`, '-maxrate', `${o.kbps}k`, '-bufsize', `${o.kbps / 2}k`);
+    const file = join(dir, `${codec}-${id}-${w}-${o.kbps ?? 0}.${ext}`);
+    await ffmpeg(['-f', 'rawvideo', '-pix_fmt', 'rgba', '-s', `${w}x${h}`, '-r', String(fps), '-i', '-', '-pix_fmt', 'yuv420p', ...out, file], (stdin) => {
+        const buf = new Uint8Array(w * h * 4);
+        for (let i = 0; i < fps * seconds; i++) {
+            drawRgba(buf, w, h, id, i);
+            if (o.kbps) noise(buf, w, h, 0.8, i + 1);
             stdin.write(Buffer.from(buf));
         }
         stdin.end();
