@@ -10,8 +10,7 @@
 
 enum {
     PORT = 5000, /* RFC 8841 a=sctp-port; the same on both sides */
-    /* usrsctp hands out a message in parts once a quarter of the buffer holds it: four times the
-     * largest message and the mbufs around it.  A ceiling, not an allocation. */
+    /* A ceiling.  usrsctp hands out parts from a quarter on: four largest messages, with mbufs. */
     RECV_BUFFER = 4 * 72 * 1024,
     SEND_BUFFER = 128 * 1024,    /* the largest message fits whole */
     PACKETS_MAX = 512,           /* waiting for assoc_output; the newest is shed, SCTP repeats it */

@@ -124,7 +124,7 @@ test('the same identity joins twice: the first is told and leaves', async () => 
     });
 });
 
-async function impaired(addr, names, f) {
+async function impaired(addr, names, f, video = {}) {
     const { srv, net, end } = await behindImpair(addr);
     const a = new Person(await pageA(), names[0], 21);
     const b = new Person(await pageB(), names[1], 22);
@@ -132,7 +132,7 @@ async function impaired(addr, names, f) {
         await gathering([a, b], async () => {
             await a.join(newRoom('impair'), { ws: srv.ws });
             await b.join(a.room, { ws: srv.ws, single: false });
-            await a.video({ w: 320, h: 180 });
+            await a.video({ w: 320, h: 180, ...video });
             await a.audio();
             await sees(b, a);
             await hears(b, a);
@@ -186,6 +186,19 @@ test('the media path is silent for 8 s, changes, and is silent for 20 s', async 
     const all = await Promise.allSettled([one, two, three]);
     const bad = all.filter((x) => x.status === 'rejected').map((x) => x.reason.stack);
     assert.deepEqual(bad, []);
+});
+
+test('5 % loss each way with layers that only a descriptor tells apart', async () => {
+    const one = (addr, codec) =>
+        impaired(addr, [`${codec}a`, `${codec}b`], async ({ a, b, net }) => {
+            await sleep(1500);
+            await net.command('loss 5');
+            const gap = await freezes(b, 15000);
+            assert.ok(gap < 1000, `${codec}: the longest freeze: ${gap} ms`);
+            await sees(b, a);
+        }, { codec });
+    await one('127.0.0.6', 'av1');
+    await one('127.0.0.7', 'vp9');
 });
 
 test(`5 % loss each way: no freeze over 1 s in ${LOSS_SECONDS} s`, async () => {
