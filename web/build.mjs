@@ -15,7 +15,7 @@ const options = { bundle: true, minify: true, format: 'esm', target: 'es2021', l
 await esbuild.build({ ...options, entryPoints: ['livekit.js'], outfile: `${dist}/livekit.js` });
 await esbuild.build({
     ...options,
-    entryPoints: ['index.js', 'meet.js', 'watch.js', 'watch-room.js', 'style.css'],
+    entryPoints: ['admin.js', 'index.js', 'meet.js', 'watch.js', 'watch-room.js', 'style.css'],
     outdir: dist,
     alias: { 'livekit-client': '/livekit.js' },
     external: ['/livekit.js', '/watch-room.js'],
@@ -23,7 +23,7 @@ await esbuild.build({
 for (const f of readdirSync(here)) if (/\.(html|svg)$/.test(f)) copyFileSync(here + f, `${dist}/${f}`);
 
 const size = (f) => statSync(`${dist}/${f}`).size;
-for (const page of ['index', 'meet', 'watch']) {
+for (const page of ['admin', 'index', 'meet', 'watch']) {
     const n = size(`${page}.html`) + size(`${page}.js`) + size('style.css') + (page === 'watch' ? size('watch-room.js') : 0);
     console.log(`web: /${page} ${(n / 1024).toFixed(1)} KB`);
     if (n > PAGE_MAX) {

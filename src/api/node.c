@@ -1,5 +1,6 @@
 #include "api/node.h"
 
+#include "api/admin.h"
 #include "api/desk.h"
 #include "api/join.h"
 #include "api/lightspeed.h"
@@ -348,6 +349,8 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
         answer_text(n, conn, 200, "OK");
         return true;
     }
+    if (admin_http(n->hub, &n->cfg, conn, req))
+        return true;
     return pages_http(n->hub, &n->cfg, conn, req);
 }
 

@@ -77,6 +77,7 @@ struct node_cfg {
     struct webhook_cfg webhook; /* url_n 0: none */
     bool keys_elsewhere; /* a service decides on stream keys: not over WHIP, which asks none */
     const char *rtmp_base_url, *whip_base_url; /* told of ingresses; NULL: node_set_urls() says */
+    const char *admin_secret;                  /* of /admin; NULL: nobody comes in */
     const char *default_key;                   /* of the default channel; NULL: there is none */
 };
 

@@ -165,6 +165,11 @@ static int keep_at(const struct command_args *a, struct conf *c)
     if (ret == 0 && err < 0)
         ret = command_misused("server", "cannot keep the stream key in %s/hash: %s", str_text(&dir),
                               err_text(err));
+    if (ret == 0)
+        err = creds_secret(str_text(&dir), "admin", c, &c->admin_secret);
+    if (ret == 0 && err < 0)
+        ret = command_misused("server", "cannot keep a secret in %s/admin: %s", str_text(&dir),
+                              err_text(err));
     if (ret == 0) {
         c->data_dir = arena_dup(&c->arena, str_bytes(&dir));
         if (c->stream_key[0] == '\0')

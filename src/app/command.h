@@ -74,6 +74,9 @@ MUST_CHECK int creds_data_dir(const struct command_args *a, const char *asked, s
 /* The keys of the data directory into conf, made at first start. 0 or -errno. */
 MUST_CHECK int creds_keys(const char *dir, struct conf *conf, bool make, bool *made);
 
+/* A secret that a file of the data directory keeps, made at first start (0600); in c's arena. */
+MUST_CHECK int creds_secret(const char *dir, const char *file, struct conf *c, const char **out);
+
 /* Appends a new "key: secret" line.  E_LIBRARY without random bytes. */
 MUST_CHECK int creds_make(struct str *out);
 

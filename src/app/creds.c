@@ -17,6 +17,8 @@ enum {
     SECRET_RANDOM_BYTES = 32,
     KEY_FILE_BYTES_MAX = 64 << 10,
     CALL_BYTES_MAX = 16 << 20,
+    FILE_SECRET_BYTES = 12,
+    FILE_SECRET_TEXT_MAX = 256,
     CALL_US = 30 * 1000 * 1000,
 };
 
@@ -85,6 +87,34 @@ int creds_keys(const char *dir, struct conf *conf, bool make, bool *made)
     if (err == 0)
         err = conf_keys(conf, path, str_bytes(&text));
     mem_wipe(text.p, text.len);
+    str_fini(&text);
+    return err;
+}
+
+int creds_secret(const char *dir, const char *file, struct conf *c, const char **out)
+{
+    char path[4096];
+    struct str text;
+    uint8_t dice[FILE_SECRET_BYTES];
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, file); /* cut when long: refused below */
+    str_init(&text, FILE_SECRET_TEXT_MAX);
+    int err = file_read(path, &text, NULL);
+    if (err == E_NOENT) {
+        err = crypt_random(dice, sizeof dice);
+        str_add_base64(&text, bytes_of(dice, sizeof dice), true, false);
+        if (err == 0)
+            err = file_make_dir(dir, 0700);
+        if (err == 0)
+            err = file_write(path, str_bytes(&text), 0600);
+    }
+    if (err == 0) {
+        const char *copy =
+            arena_dup(&c->arena, bytes_of(str_text(&text), strcspn(str_text(&text), "\r\n")));
+        err = copy != NULL ? 0 : E_NOMEM;
+        if (err == 0)
+            *out = copy;
+    }
     str_fini(&text);
     return err;
 }

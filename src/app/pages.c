@@ -13,6 +13,8 @@ const struct page *pages_find(const char *path)
 {
     if (strcmp(path, "/") == 0)
         return by_path("/index.html");
+    if (strcmp(path, "/admin") == 0)
+        return by_path("/admin.html");
     if (strncmp(path, "/meet/", 6) == 0 && path[6] != '\0')
         return by_path("/meet.html");
     if (strncmp(path, "/watch/", 7) == 0 && path[7] != '\0')

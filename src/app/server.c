@@ -467,6 +467,7 @@ static int open_node(struct server *s)
         .meet_secret = c->meet_secret[0] != '\0' ? c->meet_secret : NULL,
         .webhook = webhook_cfg_of(s),
         .keys_elsewhere = c->auth_url[0] != '\0',
+        .admin_secret = c->admin_secret[0] != '\0' ? c->admin_secret : NULL,
         .default_key = c->stream_key[0] != '\0' ? c->stream_key : NULL,
     };
     for (uint32_t i = 0; i < c->room_n; i++)

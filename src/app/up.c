@@ -21,7 +21,6 @@ enum {
     FTL_PORT = 8084,  /* a client of FTL knows no other */
     RTMP_PORT = 1935, /* what rtmp:// stands for */
 };
-enum { INVITATION_BYTES = 12, INVITATION_TEXT_MAX = 256 };
 
 struct up {
     const struct conf *conf;
@@ -162,6 +161,9 @@ static void on_ready(void *owner, const struct server_ready *r)
                      c->meet_open ? "" : "#key=", c->meet_open ? "" : c->meet_secret);
     if (pages_find("/watch/demo") != NULL)
         (void)printf("Watch       http://localhost:%u/watch/live\n", r->http_port);
+    if (pages_find("/admin") != NULL)
+        (void)printf("Channels    http://localhost:%u/admin#key=%s\n", r->http_port,
+                     c->admin_secret);
     (void)printf("API         ws://%s:%u\n", host, r->http_port);
     (void)printf("  key       %s\n  secret    %s\n", c->key[0].id, c->key[0].secret);
     if (c->dev)
@@ -210,33 +212,18 @@ static int keys(struct up *u, struct conf *c)
     return 0;
 }
 
-/* The invitation key of the meet page, kept beside the keys: whoever has the link may talk. */
-static int invitation(struct up *u, struct conf *c)
+/* The invitation key of the meet page, kept beside the keys: whoever has the link may talk.  And
+ * the secret of /admin. */
+static int secrets(struct up *u, struct conf *c)
 {
-    char path[4096];
-    struct str text;
-    uint8_t dice[INVITATION_BYTES];
+    const char *file = "invitation";
+    int err = 0;
 
-    if (c->meet_open || c->meet_secret[0] != '\0' || c->dev)
-        return 0;
-    (void)snprintf(path, sizeof path, "%s/invitation", u->dir);
-    str_init(&text, INVITATION_TEXT_MAX);
-    int err = file_read(path, &text, NULL);
-    if (err == E_NOENT) {
-        err = crypt_random(dice, sizeof dice);
-        str_add_base64(&text, bytes_of(dice, sizeof dice), true, false);
-        if (err == 0)
-            err = file_make_dir(u->dir, 0700);
-        if (err == 0)
-            err = file_write(path, str_bytes(&text), 0600);
-    }
-    if (err == 0) {
-        size_t n = strcspn(str_text(&text), "\r\n");
-        c->meet_secret = arena_dup(&c->arena, bytes_of(str_text(&text), n));
-        err = c->meet_secret != NULL ? 0 : E_NOMEM;
-    }
-    str_fini(&text);
-    return err < 0 ? command_misused("up", "cannot keep the invitation key in %s: %s", path,
+    if (!c->meet_open && c->meet_secret[0] == '\0' && !c->dev)
+        err = creds_secret(u->dir, file, c, &c->meet_secret);
+    if (err == 0)
+        err = creds_secret(u->dir, file = "admin", c, &c->admin_secret);
+    return err < 0 ? command_misused("up", "cannot keep a secret in %s/%s: %s", u->dir, file,
                                      err_text(err))
                    : 0;
 }
@@ -261,7 +248,7 @@ int command_up(const struct command_args *a)
     if (ret == 0)
         ret = keys(&up, &c);
     if (ret == 0)
-        ret = invitation(&up, &c);
+        ret = secrets(&up, &c);
     if (ret == 0)
         ret = stream_key(&up, &c);
     if (ret == 0)

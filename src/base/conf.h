@@ -106,6 +106,7 @@ struct conf {
     uint32_t whip_port; /* a second port for HTTP, where WHIP and Lightspeed expect it; 0: none */
     bool whip_port_set;
     const char *rtmp_base_url, *whip_base_url;   /* told of ingresses; "": by the address offered */
+    const char *admin_secret;                    /* of /admin; "": nobody comes in */
     const char *stream_key;                      /* of the default channel; "": the file's */
     uint32_t ftl_port, rtmp_port;                /* of the ingress that `up` starts; 0: none */
     const char *ingest_address, *ingress_config; /* likewise; "": all addresses, no file */
