@@ -40,7 +40,7 @@ export async function freeUdp() {
 /*
  * o.announce, o.announce_tcp: "addr:port" the server offers to clients instead of its own.
  * o.udp, o.tcp: the media ports to bind (tcp 0: none, as it is with announce); o.under: a command that starts it, such as ['prlimit', '--nofile=64'];
- * o.env: additions to its environment.  -> {http, ws, udp, pid, log, stop()}
+ * o.command: 'up' instead of 'server'; o.env: additions to its environment.  -> {http, ws, udp, pid, log, stop()}
  */
 export async function startServer(o = {}) {
     return ORIGINAL ? startOriginal(o) : startSluice(o);
@@ -66,7 +66,7 @@ async function startOriginal(o) {
 }
 
 async function startSluice(o) {
-    const args = ['server', '--dev', '--bind', '127.0.0.1', '--node-ip', mediaAddr(), '--port', '0',
+    const args = [o.command ?? 'server', '--dev', '--bind', '127.0.0.1', '--node-ip', mediaAddr(), '--port', '0',
         '--udp-port', String(o.udp ?? 0), '--tcp-port', String(o.tcp ?? (o.announce ? 0 : await freeTcp('0.0.0.0'))),
         '--ready-fd', '3', ...(o.args ?? [])];
     if (o.announce) args.push('--announce', o.announce);

@@ -1,13 +1,17 @@
 /* FTL: what a streamer sends reaches a browser, and what nobody allowed reaches nobody. */
 import { spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import dgram from 'node:dgram';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { videoClip, audioClip } from '../lib/clips.mjs';
 import { FtlClient } from '../lib/ftl.mjs';
 import { startImpair } from '../lib/impair.mjs';
 import { assert, chromium, gathering, hears, newRoom, others, pageA, Person, sees, sleep, test, until } from '../lib/kit.mjs';
 import { ingressCall, startSite } from '../lib/ingest.mjs';
-import { ORIGINAL } from '../lib/server.mjs';
+import { ORIGINAL, freeUdp, startServer } from '../lib/server.mjs';
 
 const skip = ORIGINAL && 'the original has no FTL';
 const FPS = 30;
@@ -297,6 +301,44 @@ test('ftl: a key that is revoked while it streams ends the stream', { skip, time
         await assert.rejects(g.start(), { code: 405 });
     } finally {
         await f.stop();
+    }
+});
+
+test('sluice up takes a stream on the default key, and goes on after its ingress was killed', { skip, timeout: 90000 }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'e2e-up-'));
+    const port = await freeUdp();
+    const up = await startServer({ command: 'up', args: ['--data-dir', dir, '--ws-port', '0', '--rtmp-port', '0', '--ftl-port', String(port), '--log-level', 'info'] });
+    const child = () => execFileSync('pgrep', ['-P', String(up.pid), '-f', 'ingress'], { encoding: 'utf8' }).trim();
+    const a = new Person(await pageA(), 'ann', 1);
+    const media = await clip(47);
+    let f;
+    /* OBS tries again until somebody listens. */
+    const stream = () => until('the stream is taken', async () => {
+        f = Object.assign(new FtlClient({ port, key: `77-${readFileSync(join(dir, 'hash'), 'utf8').trim()}`, ...media, flood_ms: 0 }), { identity: 'live', id: 47 });
+        await f.start();
+        return true;
+    }, 15000, 300);
+    try {
+        await gathering([a, { leave: () => f?.stop() }], async () => {
+            await stream();
+            await a.join('live', { ws: up.ws });
+            await Promise.all([sees(a, f), hears(a, f)]);
+            const before = child();
+            process.kill(Number(before), 'SIGKILL');
+            await until('the streamer notices', () => f.closed);
+            f.shut();
+            await stream();
+            assert.notEqual(child(), before);
+            await until('the picture moves again', async () => {
+                const v = (await a.look()).find((x) => x.kind === 'video' && x.identity === 'live');
+                return v && v.since >= 0 && v.since < 300;
+            }, 15000);
+            await Promise.all([sees(a, f), hears(a, f)]);
+        });
+    } finally {
+        const code = await up.stop();
+        rmSync(dir, { recursive: true, force: true });
+        assert.equal(code, 0, up.log().slice(-3000));
     }
 });
 
