@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { audioClip, videoClip } from '../lib/clips.mjs';
 import { assert, gathering, hears, others, pageA, Person, sees, test, until } from '../lib/kit.mjs';
-import { ORIGINAL, SERVER, startServer } from '../lib/server.mjs';
+import { ORIGINAL, SERVER } from '../lib/server.mjs';
+import { KEY, startSite } from '../lib/site.mjs';
 
 const skip = ORIGINAL && 'the document is about sluice';
 const PAGE = fileURLToPath(new URL('../../docs/streaming.md', import.meta.url));
-const KEY = 'a-key-for-the-document';
 const ID = 61;
 const lines = (program) => readFileSync(PAGE, 'utf8').split('\n').filter((l) => l.startsWith(`    ${program} `)).map((l) => l.trim());
 
@@ -24,28 +24,6 @@ async function clip(dir) {
     const once = join(dir, 'once.mp4');
     ffmpeg('-framerate', '15', '-i', v, '-i', a, '-c:v', 'copy', '-c:a', 'aac', '-ar', '48000', once);
     ffmpeg('-stream_loop', '7', '-i', once, '-c', 'copy', join(dir, 'clip.mp4'));
-}
-
-/* The server with its bus, and the ingress: as `sluice up` has them, on free ports. */
-async function site(dir) {
-    const s = await startServer({ args: ['--data-dir', dir, '--stream-key', KEY] });
-    const child = spawn(SERVER, ['ingress', '--bus', join(dir, 'bus.sock'), '--ftl-port', 'off', '--rtmp-port', '0', '--ready-fd', '3'], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
-    let text = '';
-    let log = '';
-    child.stderr.on('data', (d) => (log += d));
-    child.stdio[3].on('data', (d) => (text += d));
-    const ended = new Promise((ok) => child.on('exit', ok));
-    const ready = await until('the ingress is ready', () => text.includes('\n') && JSON.parse(text));
-    return {
-        ws: s.ws,
-        rtmp: ready.rtmp,
-        log: () => log,
-        async stop() {
-            child.kill('SIGINT');
-            const codes = [await ended, await s.stop()];
-            assert.deepEqual(codes, [0, 0], log + s.log().slice(-2000));
-        },
-    };
 }
 
 /* The line, with HOST and KEY as a reader fills them in. */
@@ -72,7 +50,7 @@ test('streaming.md: every line of ffmpeg and GStreamer reaches a browser', { ski
     assert.ok(all.length >= 3, 'the document has its lines');
     const dir = mkdtempSync(join(tmpdir(), 'e2e-streaming-'));
     await clip(dir);
-    const at = await site(dir);
+    const at = await startSite();
     const a = new Person(await pageA(), 'ann', 1);
     const live = { identity: 'live', id: ID };
     try {
