@@ -70,6 +70,7 @@ struct node_cfg {
     uint32_t preset_n;
     const char *ice_servers_json; /* NULL, or [{"urls":[..],"username":..,"credential":..}] */
     struct node_limits limits;
+    bool refuse_second; /* a second WHIP publisher with a key that is on air; else it takes over */
     const char *const *private_room; /* watched with a token alone; "*": all */
     uint32_t private_room_n;
     bool open_meet;             /* GET /api/join gives publishing tokens without a secret */

@@ -204,6 +204,13 @@ static bool write_fragment(struct str *out, const struct str *answer)
     return false;
 }
 
+void resource_tag(struct stream *st)
+{
+    const struct session *s = stream_session(st);
+
+    (void)str_copy(st->etag, sizeof st->etag, bytes_str(s->pc[PC_PUBLISHER].local.ufrag)); /* 8 */
+}
+
 static void restart(const struct resource_ask *q, struct stream *st, const struct sdpfrag *f)
 {
     struct str offer, answer, fragment, headers;
@@ -218,7 +225,10 @@ static void restart(const struct resource_ask *q, struct stream *st, const struc
     } else if (!write_fragment(&fragment, &answer)) {
         resource_answer(q, 500, "out of memory");
     } else {
-        stream_retag(st);
+        if (q->json)
+            resource_tag(st);
+        else
+            stream_retag(st);
         str_printf(&headers, "ETag: %s\r\n", st->etag);
         resource_send(q, 200, sdpfrag_type, str_text(&headers), str_bytes(&fragment));
     }

@@ -44,6 +44,8 @@ void resource_created(const struct resource_ask *q, const struct stream *st, con
 void resource_options(const struct resource_ask *q, bool is_resource);
 /* The description in the body, NUL-terminated; NULL: answered already. */
 char *resource_sdp(const struct resource_ask *q);
+/* The ETag of the original's /whip/v1: our ICE user name, bare. */
+void resource_tag(struct stream *st);
 void resource_patch(const struct resource_ask *q, struct stream *st);
 void resource_delete(const struct resource_ask *q, struct stream *st);
 

@@ -198,13 +198,6 @@ static bool is_heard(const struct stream *st, size_t n)
     return n == 0;
 }
 
-static void tag_by_ufrag(struct stream *st)
-{
-    const struct session *s = stream_session(st);
-
-    (void)str_copy(st->etag, sizeof st->etag, bytes_str(s->pc[PC_PUBLISHER].local.ufrag)); /* 8 */
-}
-
 /* Who publishes under this name already, over WHIP and by the same key. */
 static struct stream *find_before(const struct resource_ask *q, const struct stream_join *j,
                                   const struct ingress *by)
@@ -232,6 +225,13 @@ static void note_begin(struct stream *st, const char *ingress_id)
     st->live = false;
 }
 
+static bool is_connected(const struct stream *st)
+{
+    const struct session *s = stream_session(st);
+
+    return s != NULL && s->pc[PC_PUBLISHER].connected && !s->pc[PC_PUBLISHER].failed;
+}
+
 static void publish(const struct resource_ask *q, struct stream_join *j, const struct ingress *by)
 {
     struct session_refusal why = {.status = 400, .text = "the offer cannot be answered"};
@@ -243,6 +243,10 @@ static void publish(const struct resource_ask *q, struct stream_join *j, const s
     if (by != NULL)
         (void)str_copy(ingress_id, sizeof ingress_id,
                        bytes_str(by->info->ingress_id)); /* as long */
+    if (st != NULL && q->all->cfg->refuse_second && is_connected(st)) {
+        resource_answer(q, 409, "somebody publishes with this key");
+        return;
+    }
     str_init(&answer, SDP_BYTES_MAX);
     if (st != NULL)
         ok = stream_replace(st, j, &answer) == 0;
@@ -257,7 +261,7 @@ static void publish(const struct resource_ask *q, struct stream_join *j, const s
         if (by != NULL)
             note_begin(st, ingress_id);
         if (q->json)
-            tag_by_ufrag(st);
+            resource_tag(st);
         resource_created(q, st, q->req->path, NULL, &answer);
     }
     str_fini(&answer);

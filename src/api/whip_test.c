@@ -212,6 +212,24 @@ TEST(who_comes_again_with_the_key_goes_on_with_the_tracks)
     rig_close(&r);
 }
 
+TEST(a_second_publisher_is_refused_where_that_is_asked_but_not_one_that_comes_back)
+{
+    struct rig r;
+
+    rig_open(&r);
+    r.cfg.refuse_second = true;
+    EXPECT_EQ(post(&r, "/whip", "default-stream-key", obs), 201);
+    struct session *s = live(&r)->session;
+    struct evt ev = {.kind = EVT_PEER_STATE,
+                     .peer_state = {.peer = s->pc[PC_PUBLISHER].peer, .state = PEER_CONNECTED}};
+    hub_event(r.hub, &ev);
+    EXPECT_EQ(post(&r, "/whip", "default-stream-key", obs_again), 409);
+    ev.peer_state.state = PEER_FAILED;
+    hub_event(r.hub, &ev);
+    EXPECT_EQ(post(&r, "/whip", "default-stream-key", obs_again), 201);
+    rig_close(&r);
+}
+
 TEST(a_connection_that_fails_is_waited_for_and_then_ends)
 {
     struct rig r;

@@ -86,8 +86,8 @@ static us_t doors_round(struct ingressd *s, struct tick tick)
 
 static void end_if_done(struct ingressd *s, us_t now)
 {
-    bool idle = !onair_busy(s->onair) && !doors_busy(s) &&
-                (s->auth == NULL || !authlink_busy(s->auth));
+    bool idle =
+        !onair_busy(s->onair) && !doors_busy(s) && (s->auth == NULL || !authlink_busy(s->auth));
 
     if (s->draining && !s->stopping && idle)
         loop_stop(s->loop);

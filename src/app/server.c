@@ -427,6 +427,10 @@ static int open_fetch(struct server *s)
 static int open_node(struct server *s)
 {
     const struct conf *c = s->conf;
+
+    if (strcmp(c->on_duplicate, "takeover") != 0 && strcmp(c->on_duplicate, "refuse") != 0)
+        return refuse(s, E_INVAL, "--on-duplicate is takeover or refuse, not '%.40s'",
+                      c->on_duplicate);
     struct node_cfg *n = &s->node_cfg;
     struct offer_ports ports = {
         .udp = s->ready.udp_port, .worker_n = s->worker_n, .tcp = s->ready.tcp_port};
@@ -461,6 +465,7 @@ static int open_node(struct server *s)
         .max_playout_delay_ms = c->max_playout_delay_ms,
         .preset = s->preset,
         .preset_n = c->room_n,
+        .refuse_second = strcmp(c->on_duplicate, "refuse") == 0,
         .private_room = c->private_rooms.text,
         .private_room_n = c->private_rooms.n,
         .open_meet = c->meet_open,

@@ -92,6 +92,8 @@ static void start_ingest(struct up *u)
                    : c->log_level == LOG_LEVEL_WARN ? "warn"
                    : c->log_level == LOG_LEVEL_INFO ? "info"
                                                     : "debug";
+    k->argv[n++] = "--on-duplicate";
+    k->argv[n++] = c->on_duplicate;
     if (c->ingest_address[0] != '\0') {
         k->argv[n++] = "--address";
         k->argv[n++] = c->ingest_address;

@@ -56,6 +56,7 @@ void conf_init(struct conf *c)
     c->rtmp_port = 1935;
     c->prometheus_username = c->prometheus_password = "";
     c->webhook_key = c->auth_url = "";
+    c->on_duplicate = "takeover";
     c->log_level = LOG_LEVEL_INFO;
     c->auto_create = true;
     c->empty_timeout_s = 300;

@@ -98,7 +98,8 @@ struct conf {
     const char *webhook_key;               /* id of the key that signs; "": none */
     uint32_t webhook_age_s, webhook_depth; /* 0: the default */
     bool webhook_full_room;
-    const char *auth_url; /* service that is asked before somebody may stream; "": none */
+    const char *on_duplicate; /* a second publisher with a key that is on air: takeover or refuse */
+    const char *auth_url;     /* service that is asked before somebody may stream; "": none */
 
     uint32_t max_metadata_size, max_attributes_size, max_room_name_length;
     uint32_t max_participant_identity_length, max_participant_name_length;

@@ -158,6 +158,8 @@ const struct conf_opt conf_table[] = {
     NUM("room.max_room_name_length", max_room_name_length, U32),
     NUM("room.max_participant_identity_length", max_participant_identity_length, U32),
 
+    {"ingest.on_duplicate", CONF_TEXT, CONF_EFFECT, AT(on_duplicate), 0, 0, "on-duplicate", NULL,
+     "a second publisher with a key that is on air: takeover or refuse (takeover)", 0},
     {"ingest.auth_url", CONF_TEXT, CONF_EFFECT, AT(auth_url), 0, 0, "auth-url", "AUTH_WS_URL",
      "service (ws, wss, http, https) that is asked before somebody may stream", 0},
     NOTICE("turn", CONF_ANY),

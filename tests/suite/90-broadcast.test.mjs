@@ -44,6 +44,19 @@ test('whip: what cannot be is refused in the words of HTTP', { skip }, async () 
     assert.equal(options.headers.get('accept-post'), 'application/sdp');
     assert.equal(options.headers.get('access-control-allow-origin'), '*');
 
+    /* The original server's own: the participant's sid, its ICE name as the tag, errors in JSON. */
+    const v1 = await fetch(`${http}/whip/v1`, { method: 'POST', headers: auth, body: offer(1, 1) });
+    assert.equal(v1.status, 201);
+    const sid = v1.headers.get('location');
+    assert.match(sid, /^\/whip\/v1\/PA_/);
+    assert.ok((await v1.text()).includes(`a=ice-ufrag:${v1.headers.get('etag')}\r\n`));
+    assert.equal((await fetch(http + sid)).status, 401);
+    assert.equal((await fetch(http + sid, { headers: { authorization: auth.authorization } })).status, 204);
+    const bare = await fetch(http + sid, { method: 'PATCH', headers: { authorization: auth.authorization, 'content-type': 'application/trickle-ice-sdpfrag' }, body: 'a=end-of-candidates\r\n' });
+    assert.equal(bare.status, 428);
+    assert.equal(typeof (await bare.json()).error, 'string');
+    assert.equal((await fetch(http + sid, { method: 'DELETE', headers: { authorization: auth.authorization } })).status, 200);
+
     const made = await fetch(`${http}/whip`, { method: 'POST', headers: auth, body: offer(1, 1) });
     assert.equal(made.status, 201);
     assert.match(await made.text(), /m=audio[^]*a=recvonly[^]*m=video[^]*a=recvonly/);
