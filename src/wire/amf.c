@@ -73,7 +73,7 @@ static int enter(struct amf *a, enum frame_kind kind, uint8_t trait, uint32_t le
 {
     if (a->depth == AMF_DEPTH_MAX)
         return E_LIMIT;
-    a->frame[a->depth++] = (struct amf_frame){.kind = kind, .trait = trait, .left = left};
+    a->frame[a->depth++] = (struct amf_frame){.kind = (uint8_t)kind, .trait = trait, .left = left};
     return 0;
 }
 
