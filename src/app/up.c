@@ -83,8 +83,8 @@ static void start_ingest(struct up *u)
     port_text(u->ftl_port, c->ftl_port);
     port_text(u->rtmp_port, c->rtmp_port);
     *k = (struct child){.name = "ingress"};
-    const char *const args[] = {"sluice",     "ingress",   "--with-parent", "--bus",     u->bus,
-                                "--ftl-port", u->ftl_port, "--rtmp-port",   u->rtmp_port};
+    const char *const args[] = {"sluice", "ingress",    "--with-parent", "--bus",
+                                u->bus,   "--ftl-port", u->ftl_port};
     for (; n < ARRAY_LEN(args); n++)
         k->argv[n] = args[n];
     k->argv[n++] = "--log-level";
@@ -94,6 +94,10 @@ static void start_ingest(struct up *u)
                                                     : "debug";
     k->argv[n++] = "--on-duplicate";
     k->argv[n++] = c->on_duplicate;
+    if (c->rtmp_port != RTMP_PORT) { /* else what the ingress's file says */
+        k->argv[n++] = "--rtmp-port";
+        k->argv[n++] = u->rtmp_port;
+    }
     if (c->ingest_address[0] != '\0') {
         k->argv[n++] = "--address";
         k->argv[n++] = c->ingest_address;
