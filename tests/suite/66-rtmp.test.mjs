@@ -58,6 +58,20 @@ test('rtmp: ffmpeg -> chromium, AAC as Opus', { skip, timeout }, async () => {
     });
 });
 
+test('rtmp: GStreamer\'s rtmp2sink -> chromium', { skip, timeout }, async () => {
+    const a = new Person(await pageA(), 'ann', 1);
+    const f = await streamer(61, { gst: true });
+    await gathering([a, f], async () => {
+        await watch(a, f);
+        await f.start();
+        try {
+            await Promise.all([sees(a, f), hears(a, f)]);
+        } catch (e) {
+            throw new Error(`${e.message}\n${f.text}`);
+        }
+    });
+});
+
 test('rtmp: a wrong key is refused in words', { skip, timeout }, async () => {
     const i = await ingest();
     const f = await streamer(51, { url: `rtmp://127.0.0.1:${i.rtmp}/live/no-such-key` });
