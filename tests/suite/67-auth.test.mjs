@@ -1,8 +1,12 @@
 /* A service of the operator's decides who streams; and webhooks of what streams. */
 import { createHmac } from 'node:crypto';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { WebSocketServer } from 'ws';
 import { assert, test, until } from '../lib/kit.mjs';
 import { hookConfig, startHooks } from '../lib/hooks.mjs';
@@ -11,31 +15,40 @@ import { KEY, startSite } from '../lib/site.mjs';
 
 const skip = ORIGINAL && 'the original has no such service';
 
-/* A service over both transports; reply(question) -> object, or null for silence. */
-async function service() {
+/* A certificate for "localhost" that is its own authority. */
+function certificate() {
+    const dir = mkdtempSync(join(tmpdir(), 'e2e-auth-'));
+    const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+    const p = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert]);
+    assert.equal(p.status, 0, String(p.stderr));
+    return { cert, tls: { key: readFileSync(key), cert: readFileSync(cert) } };
+}
+
+/* A service over both transports, with TLS or without; reply(question) -> object, or null for silence. */
+async function service(tls) {
     const s = { heard: [], reply: () => ({ allow: true }) };
     const hear = (text) => {
         const q = JSON.parse(text);
         s.heard.push(q);
         return q.status ? null : s.reply(q);
     };
-    const sockets = new WebSocketServer({ host: '127.0.0.1', port: 0, path: '/auth' });
+    const sockets = new WebSocketServer({ noServer: true });
     sockets.on('connection', (c) => c.on('message', (m) => {
         const r = hear(m.toString());
         if (r) c.send(JSON.stringify(r));
     }));
-    const posts = http.createServer(async (req, res) => {
+    const answer = async (req, res) => {
         let body = '';
         for await (const part of req) body += part;
         const r = hear(body);
         if (r) res.end(JSON.stringify(r));
-    });
+    };
+    const posts = tls ? https.createServer(tls, answer) : http.createServer(answer);
+    posts.on('upgrade', (req, socket, head) => sockets.handleUpgrade(req, socket, head, (c) => sockets.emit('connection', c)));
     await new Promise((ok) => posts.listen(0, '127.0.0.1', ok));
-    s.ws = `ws://localhost:${sockets.address().port}/auth`;
-    s.http = `http://localhost:${posts.address().port}/auth`;
+    s.url = (scheme) => `${scheme}://localhost:${posts.address().port}/auth`;
     s.stop = () => {
         for (const c of sockets.clients) c.terminate();
-        sockets.close();
         posts.closeAllConnections();
         posts.close();
     };
@@ -66,10 +79,11 @@ function rtmp(port, key) {
     return p;
 }
 
-for (const way of ['ws', 'http'])
+for (const way of ['ws', 'http', 'wss', 'https'])
     test(`auth: a service over ${way} decides, and hears of the end`, { skip, timeout: 60000 }, async () => {
-        const s = await service();
-        const at = await startSite({ ingest: ['--auth-url', s[way]] });
+        const own = way.endsWith('s') && way !== 'ws' && certificate();
+        const s = await service(own && own.tls);
+        const at = await startSite({ ingest: ['--auth-url', s.url(way), ...(own ? ['--auth-ca', own.cert] : [])] });
         try {
             const f = await ftl(at.ftl, KEY);
             assert.equal(f.code, '200');
@@ -121,6 +135,25 @@ test('auth: a service that is down lets nobody in', { skip, timeout: 60000 }, as
         } finally {
             await at.stop();
         }
+    }
+});
+
+test('auth: a service whose certificate nobody vouches for lets nobody in', { skip, timeout: 60000 }, async () => {
+    const s = await service(certificate().tls);
+    try {
+        for (const scheme of ['wss', 'https']) {
+            const at = await startSite({ ingest: ['--auth-url', s.url(scheme)] });
+            try {
+                const f = await ftl(at.ftl, KEY);
+                assert.equal(f.code, '500');
+                f.socket.end();
+            } finally {
+                await at.stop();
+            }
+        }
+        assert.deepEqual(s.heard, [], 'it was not even asked');
+    } finally {
+        s.stop();
     }
 });
 
