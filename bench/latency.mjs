@@ -10,7 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import dgram from 'node:dgram';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -113,7 +113,7 @@ async function ftl(srv) {
 }
 
 async function rtmp(srv) {
-    return encode({ audio: true, out: ['-f', 'flv', `rtmp://127.0.0.1:${srv.rtmp}/live/${srv.key}`] });
+    return encode({ audio: true, out: ['-f', 'flv', `rtmp://127.0.0.1:${srv.rtmp}/live/${srv.plain}`] });
 }
 
 /* By libdatachannel, the library inside OBS. */
@@ -127,7 +127,7 @@ async function whip(srv) {
     const track = pc.addTrack(video);
     const offer = new Promise((ok) => pc.onGatheringStateChange((s) => s === 'complete' && ok(pc.localDescription().sdp)));
     pc.setLocalDescription();
-    const answer = await fetch(`${srv.http}/whip/${srv.key}`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: await offer });
+    const answer = await fetch(`${srv.http}/whip/${srv.plain}`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: await offer });
     if (answer.status !== 201) throw new Error(`WHIP: ${answer.status} ${await answer.text()}`);
     const where = new URL(answer.headers.get('location'), srv.http);
     pc.setRemoteDescription(await answer.text(), 'answer');
@@ -148,9 +148,8 @@ async function whip(srv) {
 async function serve() {
     const dir = mkdtempSync(join(tmpdir(), 'bench-latency-'));
     const ftlPort = await freeTcp(), rtmpPort = await freeTcp();
-    writeFileSync(join(dir, 'ingress.yaml'), `rtmp_port: ${rtmpPort}\n`);
     const child = start(SERVER, ['up', '--data-dir', dir, '--port', '0', '--udp-port', '0', '--tcp-port', '0', '--bind', '127.0.0.1', '--node-ip', '127.0.0.1',
-        '--ftl-port', String(ftlPort), '--ingress-config', join(dir, 'ingress.yaml'), '--ws-port', '0', '--ready-fd', '3'], ['ignore', 'ignore', 'ignore', 'pipe']);
+        '--ftl-port', String(ftlPort), '--rtmp-port', String(rtmpPort), '--ws-port', '0', '--ready-fd', '3'], ['ignore', 'ignore', 'ignore', 'pipe']);
     const ready = await new Promise((ok, no) => {
         let text = '';
         child.stdio[3].on('data', (d) => (text += d).includes('\n') && ok(JSON.parse(text.split('\n')[0])));
@@ -163,6 +162,7 @@ async function serve() {
         ftl: ftlPort,
         rtmp: rtmpPort,
         key: `77-${key}`,
+        plain: key,
         async stop() {
             await stop(child, 'SIGINT');
             rmSync(dir, { recursive: true, force: true });
