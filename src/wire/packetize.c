@@ -10,11 +10,14 @@ enum {
     VP9_HEAD_BYTES = 3,
     VP9_SS_BYTES = 5, /* one layer with its size */
     H264_FILLER = 12,
+    H265_FILLER = 38,
+    H265_HEAD_BYTES = 2,
 };
 
 int packetize_init(struct packetize *p, enum codec c, uint16_t max, struct rng *rng)
 {
-    if (!codec_is_audio(c) && c != CODEC_VP8 && c != CODEC_VP9 && c != CODEC_AV1 && c != CODEC_H264)
+    if (!codec_is_audio(c) && c != CODEC_VP8 && c != CODEC_VP9 && c != CODEC_AV1 &&
+        c != CODEC_H264 && c != CODEC_H265)
         return E_UNSUPPORTED;
     assert(max >= PACKETIZE_PAYLOAD_MIN);
     *p = (struct packetize){
@@ -27,14 +30,24 @@ int packetize_init(struct packetize *p, enum codec c, uint16_t max, struct rng *
 
 /* The next NAL unit that is worth sending: delimiters and filler are for files, and a set
  * forbidden_zero_bit means damage. */
+static bool worth_sending(enum codec c, struct bytes nal)
+{
+    if (nal.len == 0 || nal.p[0] & 0x80)
+        return false;
+    if (c == CODEC_H265) {
+        uint8_t t = nal.p[0] >> 1;
+        return nal.len > H265_HEAD_BYTES && t != H265_AUD && t != H265_FILLER && t < H265_AP;
+    }
+    uint8_t type = nal.p[0] & 0x1f;
+    return type != H264_AUD && type != H264_FILLER && type != 0 && type < H264_STAP_A;
+}
+
 static struct bytes next_nal(struct packetize *p)
 {
     struct bytes nal;
 
     while (annexb_nal(&p->nals, &nal)) {
-        uint8_t type = nal.p[0] & 0x1f;
-        if ((nal.p[0] & 0x80) == 0 && type != H264_AUD && type != H264_FILLER && type != 0 &&
-            type < H264_STAP_A)
+        if (worth_sending(p->codec, nal))
             return nal;
     }
     return (struct bytes){0};
@@ -74,14 +87,18 @@ static int check_obus(struct packetize *p)
     return n > 0 ? 0 : E_MALFORMED;
 }
 
-/* H.264 table 7-1: 5 is a slice of an IDR picture. */
-static bool has_idr(struct bytes frame)
+/* H.264 table 7-1: 5 is a slice of an IDR picture; H.265 table 7-1: 16 to 23 are of random access
+ * points. */
+static bool has_idr(enum codec c, struct bytes frame)
 {
     struct annexb nals = {.stream = frame};
     struct bytes nal;
 
     while (annexb_nal(&nals, &nal)) {
-        if (nal.len > 0 && (nal.p[0] & 31) == 5)
+        if (nal.len == 0)
+            continue;
+        unsigned t = nal.p[0] >> 1 & 63;
+        if (c == CODEC_H264 ? (nal.p[0] & 31) == 5 : t >= H265_BLA_W_LP && t <= H265_IRAP_LAST)
             return true;
     }
     return false;
@@ -106,8 +123,9 @@ int packetize_frame(struct packetize *p, struct bytes frame)
         p->key = vp9_size(frame, &p->width, &p->height);
         break;
     case CODEC_H264:
+    case CODEC_H265:
         p->nals = (struct annexb){.stream = frame};
-        p->key = has_idr(frame);
+        p->key = has_idr(p->codec, frame);
         p->unit = next_nal(p);
         p->next = next_nal(p);
         if (p->unit.len == 0)
@@ -228,6 +246,37 @@ static bool next_h264(struct packetize *p, struct wr *w, bool *marker)
     return true;
 }
 
+/* RFC 7798 s4.4.3: one fragment; the header's layer and temporal id are the unit's. */
+static void write_fu265(struct packetize *p, struct wr *w)
+{
+    size_t body = p->unit.len - H265_HEAD_BYTES, left = body - p->at;
+    size_t room = p->max - (size_t)H265_HEAD_BYTES - 1;
+    size_t packets = (left + room - 1) / room, n = (left + packets - 1) / packets;
+
+    wr_u8(w, (uint8_t)((p->unit.p[0] & 0x81) | H265_FU << 1));
+    wr_u8(w, p->unit.p[1]);
+    wr_u8(w, (uint8_t)((p->at == 0 ? 0x80 : 0) | (n == left ? 0x40 : 0) | p->unit.p[0] >> 1));
+    wr_bytes(w, bytes_of(p->unit.p + H265_HEAD_BYTES + p->at, n));
+    p->at += n;
+    if (p->at == body)
+        advance_nal(p);
+}
+
+/* RFC 7798 s4.4.1: a unit a payload. */
+static bool next_h265(struct packetize *p, struct wr *w, bool *marker)
+{
+    if (p->unit.len == 0)
+        return false;
+    if (p->unit.len > p->max) {
+        write_fu265(p, w);
+    } else {
+        wr_bytes(w, p->unit);
+        advance_nal(p);
+    }
+    *marker = p->unit.len == 0;
+    return true;
+}
+
 static size_t leb128_bytes(size_t v)
 {
     return v < 0x80 ? 1 : v < 0x4000 ? 2 : 3;
@@ -301,6 +350,8 @@ bool packetize_next(struct packetize *p, struct wr *w, bool *marker)
         return next_vp9(p, w, marker);
     case CODEC_H264:
         return next_h264(p, w, marker);
+    case CODEC_H265:
+        return next_h265(p, w, marker);
     case CODEC_AV1:
         return next_av1(p, w, marker);
     default:

@@ -161,6 +161,60 @@ TEST(packetize_h264_small_units_share_a_payload)
     EXPECT(!packetize_next(&p, &w, &marker));
 }
 
+/* RFC 7798 s4.4: what a receiver makes of the payloads, as Annex B. */
+static void join_h265(struct wr *out, struct bytes payload)
+{
+    if (payload.p[0] >> 1 != H265_FU) {
+        wr_u32(out, 1);
+        wr_bytes(out, payload);
+        return;
+    }
+    if (payload.p[2] & 0x80) {
+        wr_u32(out, 1);
+        wr_u8(out, (uint8_t)((payload.p[0] & 0x81) | (payload.p[2] & 63) << 1));
+        wr_u8(out, payload.p[1]);
+    }
+    wr_bytes(out, bytes_of(payload.p + 3, payload.len - 3));
+}
+
+TEST(packetize_h265_units_of_every_size_arrive)
+{
+    static uint8_t unit[9000], joined[9000];
+    struct rng rng = rng_seed(3);
+    struct packetize p;
+
+    EXPECT_EQ(packetize_init(&p, CODEC_H265, 300, &rng), 0);
+    for (size_t body = 1; body < 4000; body += 1 + body / 7) {
+        struct wr w = wr_of(unit, sizeof unit), out = wr_of(joined, sizeof joined);
+        bool marker = false;
+
+        wr_bytes(&w, test_hex("00000001 4201 0101 00000001 2601")); /* a set, an IDR picture */
+        for (size_t i = 0; i < body; i++)
+            wr_u8(&w, (uint8_t)(1 + i % 200));
+        EXPECT_EQ(packetize_frame(&p, wr_done(&w)), 0);
+        EXPECT(p.key);
+        for (;;) {
+            uint8_t buf[300];
+            struct wr payload = wr_of(buf, sizeof buf);
+            if (!packetize_next(&p, &payload, &marker))
+                break;
+            join_h265(&out, wr_done(&payload));
+        }
+        EXPECT(marker);
+        EXPECT_BYTES(wr_done(&out), wr_done(&w));
+    }
+    /* a delimiter and filler stay behind; a picture that is none to begin with */
+    EXPECT_EQ(packetize_frame(&p, test_hex("00000001 460150 00000001 0201aa 00000001 4c01ff")), 0);
+    uint8_t buf[300];
+    struct wr w = wr_of(buf, sizeof buf);
+    bool marker = false;
+    EXPECT(!p.key && packetize_next(&p, &w, &marker) && marker);
+    EXPECT_BYTES(wr_done(&w), test_hex("0201aa"));
+    w = wr_of(buf, sizeof buf);
+    EXPECT(!packetize_next(&p, &w, &marker));
+    EXPECT_EQ(packetize_frame(&p, test_hex("00000001 4601")), E_MALFORMED);
+}
+
 TEST(packetize_av1_units_of_every_size_arrive)
 {
     struct rng rng = rng_seed(6);
@@ -205,7 +259,7 @@ TEST(packetize_refuses_what_it_cannot_do)
     struct packetize p;
     uint8_t big[PACKETIZE_PAYLOAD_MAX + 1] = {0};
 
-    EXPECT_EQ(packetize_init(&p, CODEC_H265, 1000, &rng), E_UNSUPPORTED);
+    EXPECT_EQ(packetize_init(&p, CODEC_RTX, 1000, &rng), E_UNSUPPORTED);
     EXPECT_EQ(packetize_init(&p, CODEC_AV1, 1000, &rng), 0);
     EXPECT_EQ(packetize_frame(&p, test_hex("1200")), E_MALFORMED);
     EXPECT_EQ(packetize_frame(&p, test_hex("1200320501")), E_MALFORMED);
