@@ -60,6 +60,15 @@ export async function videoClip(codec, id, o = {}) {
     return file;
 }
 
+/* H.264 and stereo Opus in one Matroska file, `times` as long as a clip. */
+export async function muxedClip(id, times) {
+    const [v, a] = [await videoClip('h264', id), await audioClip(id)];
+    const [once, file] = [join(dir, `once-${id}.mkv`), join(dir, `both-${id}.mkv`)];
+    await ffmpeg(['-framerate', String(FPS), '-i', v, '-i', a, '-c:v', 'copy', '-c:a', 'libopus', '-ac', '2', '-b:a', '64k', once]);
+    await ffmpeg(['-stream_loop', String(times - 1), '-i', once, '-c', 'copy', file]);
+    return file;
+}
+
 export async function audioClip(id) {
     dir ??= mkdtempSync(join(tmpdir(), 'e2e-clips-'));
     const file = join(dir, `tone-${id}.ogg`);

@@ -1,7 +1,9 @@
 /* WHIP in, WHEP and Lightspeed's socket out: by libraries that nobody here wrote, picture and sound judged
  * by the sender's marker and tone. */
 import { assert, hears, newRoom, pageA, pageB, Person, sees, server, sleep, test, token, until } from '../lib/kit.mjs';
-import { audioClip, videoClip } from '../lib/clips.mjs';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { audioClip, muxedClip, videoClip } from '../lib/clips.mjs';
 import { tone } from '../lib/marker.mjs';
 import { obs } from '../lib/obs.mjs';
 import { freeTcp, KEY, ORIGINAL, SECRET, startServer } from '../lib/server.mjs';
@@ -241,7 +243,39 @@ test("whip from OBS' library: H.264 and Opus, candidates after the answer, key f
     }
 });
 
-test('whip on the second port, by a publisher that wants to be the DTLS server (ffmpeg)', { skip }, async () => {
+test("whip from ffmpeg's muxer", { skip }, async () => {
+    const [b, { http }] = [await pageB(), await server()];
+    const ingress = new IngressClient(http, KEY, SECRET);
+    const room = newRoom('ffmpeg');
+    const info = await ingress.createIngress(IngressInput.WHIP_INPUT, { name: 'ff', roomName: room, participantIdentity: 'ff' });
+    const file = await muxedClip(34, 8);
+    let said = '';
+    const feed = (key) => {
+        const p = spawn(process.execPath, [fileURLToPath(new URL('../lib/ffmpeg-whip.mjs', import.meta.url)), file, `${http}/whip`, key]);
+        for (const s of [p.stdout, p.stderr]) s.on('data', (d) => (said += d));
+        p.over = new Promise((ok) => p.on('exit', ok));
+        return p;
+    };
+    let p;
+    try {
+        await b.call('whep', 'view', `${http}/whep/${room}`);
+        p = feed(info.streamKey);
+        await until('it is connected', () => said.includes('connected'));
+        await shows(b, 'view', 34);
+        await shows(b, 'view', 34);
+        p.kill('SIGKILL');
+        await p.over;
+        p = feed('wrong-key');
+        assert.equal(await p.over, 1);
+        assert.match(said, /connect: .*401|Unauthorized|authorization failed/i);
+    } finally {
+        p?.kill('SIGKILL');
+        await b.call('closeStream', 'view', true);
+        await ingress.deleteIngress(info.ingressId);
+    }
+});
+
+test('whip on the second port, by a publisher that wants to be the DTLS server', { skip }, async () => {
     const b = await pageB();
     const port = await freeTcp();
     const srv = await startServer({ args: ['--ws-port', String(port)] });
