@@ -3,6 +3,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+enum { NEXT_QUESTION_US = 1000 }; /* one question holds REORDER_ASK_MAX numbers */
+
 enum slot_state { SLOT_EMPTY, SLOT_MISSING, SLOT_LOST, SLOT_PRESENT };
 
 struct slot {
@@ -278,6 +280,8 @@ unsigned reorder_due(struct reorder *r, us_t now, uint16_t out[REORDER_ASK_MAX])
             s->asked_at = now;
             s->ask_at = us_min(now + retry, s->gap_at + patience);
             r->counts.asked++;
+        } else {
+            s->ask_at = now + NEXT_QUESTION_US;
         }
     }
     plan(r);

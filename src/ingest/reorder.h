@@ -54,7 +54,8 @@ void reorder_free(struct reorder *r);
 enum reorder_seen reorder_seen(struct reorder *r, uint16_t seq, uint32_t ts, bool marker,
                                struct bytes payload, us_t now);
 bool reorder_next(struct reorder *r, struct reorder_packet *out);
-/* Numbers to ask for now, ascending; at most REORDER_ASK_MAX. Also gives up what is too old. */
+/* Numbers to ask for now, ascending; at most REORDER_ASK_MAX, the rest a little later.  Also gives
+ * up what is too old. */
 unsigned reorder_due(struct reorder *r, us_t now, uint16_t seq[REORDER_ASK_MAX]);
 us_t reorder_deadline(const struct reorder *r);
 /* Round trip of questions; 0: none measured yet. */

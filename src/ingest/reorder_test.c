@@ -143,6 +143,24 @@ TEST(duplicates_jumps_and_floods_are_held_off)
     reorder_free(r);
 }
 
+TEST(a_wide_gap_is_asked_for_in_several_questions)
+{
+    uint16_t ask[REORDER_ASK_MAX];
+    struct reorder *r = NULL;
+    unsigned asked = 0, questions = 0;
+
+    EXPECT_EQ(reorder_open(&r, 1024), 0);
+    (void)seen(r, 0, 0);
+    (void)seen(r, 130, 0);
+    for (us_t now = reorder_deadline(r); asked < 129; now = reorder_deadline(r), questions++) {
+        unsigned n = reorder_due(r, now, ask);
+        EXPECT(n > 0 && reorder_deadline(r) > now);
+        asked += n;
+    }
+    EXPECT_EQ(questions, 3);
+    reorder_free(r);
+}
+
 TEST(no_memory_is_a_lost_packet_or_no_stream)
 {
     for (uint64_t nth = 1; nth <= 2; nth++) {
