@@ -58,13 +58,14 @@ export async function ingressCall(http, service, method, body) {
 }
 
 /*
- * o.ingest: arguments of the ingress -> {http, ws, server, ingest, channel(room, identity), restart(how), stop()}
+ * o.ingest, o.server: arguments of the ingress and of the server; o.config: lines of the server's file.
+ * -> {http, ws, server, ingest, channel(room, identity), restart(how), stop()}
  * The server's ports stay when it is restarted.
  */
 export async function startSite(o = {}) {
     const dir = mkdtempSync(join(tmpdir(), 'e2e-site-'));
     const [port, udp] = [await freeTcp(), await freeUdp()];
-    const start = () => startServer({ udp, args: ['--port', String(port), '--data-dir', dir] });
+    const start = () => startServer({ udp, config: o.config, args: ['--port', String(port), '--data-dir', dir, ...(o.server ?? [])] });
     const site = { http: `http://127.0.0.1:${port}`, ws: `ws://127.0.0.1:${port}`, dir };
     site.server = await start();
     site.ingest = await startIngest({ bus: join(dir, 'bus.sock'), ftl: o.ftl, args: ['--prometheus-port', String(await freeTcp('0.0.0.0')), '--health-port', String(await freeTcp('0.0.0.0')), ...(o.ingest ?? [])] });

@@ -11,9 +11,12 @@ import { WebSocketServer } from 'ws';
 import { assert, test, until } from '../lib/kit.mjs';
 import { hookConfig, startHooks } from '../lib/hooks.mjs';
 import { freeTcp, ORIGINAL } from '../lib/server.mjs';
-import { KEY, startSite } from '../lib/site.mjs';
+import { startSite } from '../lib/ingest.mjs';
 
 const skip = ORIGINAL && 'the original has no such service';
+/* Of the default channel: room `live`, identity `live`, channel 77. */
+const KEY = 'a-stream-key-for-tests';
+const site = (o = {}) => startSite({ config: o.config, server: ['--stream-key', KEY, ...(o.server ?? [])], ingest: ['--rtmp-port', '0', ...(o.ingest ?? [])] });
 
 /* A certificate for "localhost" that is its own authority. */
 function certificate() {
@@ -83,9 +86,9 @@ for (const way of ['ws', 'http', 'wss', 'https'])
     test(`auth: a service over ${way} decides, and hears of the end`, { skip, timeout: 60000 }, async () => {
         const own = way.endsWith('s') && way !== 'ws' && certificate();
         const s = await service(own && own.tls);
-        const at = await startSite({ ingest: ['--auth-url', s.url(way), ...(own ? ['--auth-ca', own.cert] : [])] });
+        const at = await site({ ingest: ['--auth-url', s.url(way), ...(own ? ['--auth-ca', own.cert] : [])] });
         try {
-            const f = await ftl(at.ftl, KEY);
+            const f = await ftl(at.ingest.ftl, KEY);
             assert.equal(f.code, '200');
             assert.ok(f.ms < 1000, `it does not wait (${f.ms} ms)`);
             assert.equal(s.heard.length, 1);
@@ -97,8 +100,8 @@ for (const way of ['ws', 'http', 'wss', 'https'])
             assert.deepEqual(s.heard[1], { stream_key: f.digest, status: 'ended' });
 
             s.heard.length = 0;
-            const r = rtmp(at.rtmp, KEY);
-            await until('RTMP is on air', () => at.log().includes('rtmp from='), 15000);
+            const r = rtmp(at.ingest.rtmp, KEY);
+            await until('RTMP is on air', () => at.ingest.log().includes('rtmp from='), 15000);
             assert.deepEqual({ ...s.heard[0], remote: 0 }, { event: 'start', stream_key: KEY, protocol: 'rtmp', remote: 0 });
             r.kill('SIGINT');
             await r.ended;
@@ -107,33 +110,33 @@ for (const way of ['ws', 'http', 'wss', 'https'])
 
             for (const [reply, key, code] of [[() => ({ allow: false, reason: 'no' }), KEY, '401'], [() => ({ allow: 1 }), KEY, '500'], [() => ({ allow: true, key: 'another' }), KEY, '405'], [() => ({ allow: true, key: 'another' }), 'another', '200'], [() => null, KEY, '500']]) {
                 s.reply = reply;
-                const g = await ftl(at.ftl, key);
+                const g = await ftl(at.ingest.ftl, key);
                 assert.equal(g.code, code);
                 g.socket.end();
             }
             s.reply = () => ({ allow: false });
-            const refused = rtmp(at.rtmp, KEY);
+            const refused = rtmp(at.ingest.rtmp, KEY);
             assert.notEqual(await refused.ended, 0);
             const unknown = s.heard.length;
-            assert.notEqual(await rtmp(at.rtmp, 'no-such-key').ended, 0);
+            assert.notEqual(await rtmp(at.ingest.rtmp, 'no-such-key').ended, 0);
             assert.equal(s.heard.length, unknown, 'a key that is not known here is no question');
         } finally {
             s.stop();
-            await at.stop();
+            assert.deepEqual(await at.stop(), [0, 0]);
         }
-        assert.ok(!at.log().includes(KEY), 'the key is in no log');
+        assert.ok(!at.ingest.log().includes(KEY), 'the key is in no log');
     });
 
 test('auth: a service that is down lets nobody in', { skip, timeout: 60000 }, async () => {
     for (const scheme of ['ws', 'http']) {
-        const at = await startSite({ ingest: ['--auth-url', `${scheme}://127.0.0.1:${await freeTcp()}/`] });
+        const at = await site({ ingest: ['--auth-url', `${scheme}://127.0.0.1:${await freeTcp()}/`] });
         try {
-            const f = await ftl(at.ftl, KEY);
+            const f = await ftl(at.ingest.ftl, KEY);
             assert.equal(f.code, '500');
             f.socket.end();
-            assert.notEqual(await rtmp(at.rtmp, KEY).ended, 0);
+            assert.notEqual(await rtmp(at.ingest.rtmp, KEY).ended, 0);
         } finally {
-            await at.stop();
+            assert.deepEqual(await at.stop(), [0, 0]);
         }
     }
 });
@@ -142,13 +145,13 @@ test('auth: a service whose certificate nobody vouches for lets nobody in', { sk
     const s = await service(certificate().tls);
     try {
         for (const scheme of ['wss', 'https']) {
-            const at = await startSite({ ingest: ['--auth-url', s.url(scheme)] });
+            const at = await site({ ingest: ['--auth-url', s.url(scheme)] });
             try {
-                const f = await ftl(at.ftl, KEY);
+                const f = await ftl(at.ingest.ftl, KEY);
                 assert.equal(f.code, '500');
                 f.socket.end();
             } finally {
-                await at.stop();
+                assert.deepEqual(await at.stop(), [0, 0]);
             }
         }
         assert.deepEqual(s.heard, [], 'it was not even asked');
@@ -158,21 +161,21 @@ test('auth: a service whose certificate nobody vouches for lets nobody in', { sk
 });
 
 test('auth: WHIP takes no stream key where a service decides', { skip }, async () => {
-    const at = await startSite({ args: ['--auth-url', 'http://127.0.0.1:1/'] });
+    const at = await site({ server: ['--auth-url', 'http://127.0.0.1:1/'] });
     try {
         const r = await fetch(`${at.http}/whip`, { method: 'POST', headers: { 'content-type': 'application/sdp', authorization: `Bearer ${KEY}` }, body: 'v=0\r\n' });
         assert.equal(r.status, 403);
         assert.match(await r.text(), /auth service/);
     } finally {
-        await at.stop();
+        assert.deepEqual(await at.stop(), [0, 0]);
     }
 });
 
 test('webhooks: ingress_started and ingress_ended', { skip, timeout: 60000 }, async () => {
     const h = await startHooks();
-    const at = await startSite({ config: hookConfig([h.url]) });
+    const at = await site({ config: hookConfig([h.url]) });
     try {
-        const p = rtmp(at.rtmp, KEY);
+        const p = rtmp(at.ingest.rtmp, KEY);
         await until('it is on air', () => h.of('ingress_started'), 20000);
         await until('its tracks are told', () => h.names('live').filter((x) => x === 'track_published').length === 2);
         p.kill('SIGINT');
@@ -186,7 +189,7 @@ test('webhooks: ingress_started and ingress_ended', { skip, timeout: 60000 }, as
         assert.deepEqual(h.bad, []);
         assert.ok(h.got.every((g) => !g.raw.includes(KEY)));
     } finally {
-        await at.stop();
+        assert.deepEqual(await at.stop(), [0, 0]);
         await h.stop();
     }
 });
