@@ -92,9 +92,10 @@ static void answer(struct streams *all, uint64_t conn, int status, const char *t
     outbox_http(&all->hub->out, conn, status, "text/plain; charset=utf-8", bytes_str(text));
 }
 
-static void open_stream(struct streams *all, uint64_t conn, const char *room)
+static void open_stream(struct streams *all, uint64_t conn, const char *room,
+                        const struct addr *client)
 {
-    struct stream_join j = {.kind = STREAM_LIGHTSPEED};
+    struct stream_join j = {.kind = STREAM_LIGHTSPEED, .from = client};
     struct session_refusal why = {.status = 503, .text = "out of memory\n"};
     struct stream *st = NULL;
 
@@ -113,7 +114,8 @@ static void open_stream(struct streams *all, uint64_t conn, const char *room)
     arena_fini(&j.keep);
 }
 
-bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *req)
+bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *req,
+                     const struct addr *client)
 {
     struct arena a;
 
@@ -128,7 +130,7 @@ bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *
     else if (whep_may_watch(all->hub, all->cfg, req, room) != 0)
         answer(all, conn, 401, "this room is watched with a private link\n");
     else
-        open_stream(all, conn, room);
+        open_stream(all, conn, room, client);
     arena_fini(&a);
     return true;
 }

@@ -17,7 +17,8 @@ enum {
 };
 
 /* GET /websocket; false: another path. */
-bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *req);
+bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *req,
+                     const struct addr *client);
 /* False: the socket is nobody's here. */
 bool lightspeed_message(struct streams *all, uint64_t conn, bool text, struct bytes data);
 bool lightspeed_closed(struct streams *all, uint64_t conn);

@@ -322,10 +322,9 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
 {
     struct route route;
 
-    (void)client; /* addresses are not told to anybody yet */
     hub_time(n->hub, tick);
     if (strcmp(req->method, "OPTIONS") == 0 &&
-        (whep_http(&n->streams, conn, req) || whip_http(&n->streams, conn, req)))
+        (whep_http(&n->streams, conn, req, client) || whip_http(&n->streams, conn, req, client)))
         return true;
     if (http_is_preflight(req)) /* asks for no grant; the owner answers */
         return false;
@@ -337,8 +336,8 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
         serve_twirp(n, conn, req);
         return true;
     }
-    if (lightspeed_http(&n->streams, conn, req) || whep_http(&n->streams, conn, req) ||
-        whip_http(&n->streams, conn, req))
+    if (lightspeed_http(&n->streams, conn, req, client) ||
+        whep_http(&n->streams, conn, req, client) || whip_http(&n->streams, conn, req, client))
         return true;
     if (bad_token(n, conn, req))
         return true;

@@ -20,6 +20,7 @@ struct resource_ask {
     struct streams *all;
     uint64_t conn;
     const struct http_msg *req;
+    const struct addr *client; /* or NULL */
     struct arena *arena;
     const char *seg[RESOURCE_SEGMENTS_MAX]; /* of the path, decoded */
     uint32_t seg_n;

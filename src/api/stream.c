@@ -351,6 +351,7 @@ static bool join(struct stream *st, struct stream_join *j, struct session_refusa
     struct session_cfg cfg = {.conn = hub_voice_conn(st->all->hub),
                               .voice = &st->voice,
                               .standing = j->kind != STREAM_WHIP,
+                              .join_us = STREAM_CONNECT_US,
                               .resume_us = j->kind == STREAM_WHIP ? STREAM_GRACE_US : 0,
                               .single = j->kind != STREAM_LIGHTSPEED,
                               .sid = "",
@@ -374,6 +375,20 @@ static bool join(struct stream *st, struct stream_join *j, struct session_refusa
     return true;
 }
 
+/* Viewers of this address without a connection; the newest stand first in the list. */
+static uint32_t pending(const struct streams *all, enum stream_kind kind, const struct addr *from)
+{
+    us_t since = all->hub->house.tick.now - STREAM_CONNECT_US;
+    uint32_t n = 0;
+
+    if (from == NULL || from->family == 0 || addr_is_loopback(from))
+        return 0;
+    for (const struct stream *st = all->first[kind]; st != NULL && st->made_at >= since;
+         st = st->next)
+        n += addr_ip_eq(&st->from, from) && !stream_is_up(st);
+    return n;
+}
+
 bool stream_open(struct streams *all, struct stream_join *j, struct str *answer,
                  struct stream **ret, struct session_refusal *why)
 {
@@ -389,6 +404,8 @@ bool stream_open(struct streams *all, struct stream_join *j, struct str *answer,
         return refused(why, 400, "the name of the room or the identity is too long");
     if (all->n >= STREAM_MAX)
         return refused(why, 429, "server capacity exceeded");
+    if (j->kind != STREAM_WHIP && pending(all, j->kind, j->from) >= STREAM_PENDING_MAX)
+        return refused(why, 429, "too many of this address are connecting");
     struct stream *st = mem_zero(sizeof *st);
     if (st == NULL)
         return refused(why, 429, "server capacity exceeded");
@@ -396,7 +413,10 @@ bool stream_open(struct streams *all, struct stream_join *j, struct str *answer,
                           .kind = j->kind,
                           .quality = STREAM_AUTO,
                           .asks = STREAM_ASKS_BURST,
-                          .asks_at = all->hub->house.tick.now};
+                          .asks_at = all->hub->house.tick.now,
+                          .made_at = all->hub->house.tick.now};
+    if (j->from != NULL)
+        st->from = *j->from;
     voice_init(&st->voice, &all->hub->voices, wants[j->kind], st);
     list(st);
     stream_retag(st);

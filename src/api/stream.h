@@ -24,9 +24,11 @@ enum {
     STREAM_ARENA_BYTES = 8 << 20, /* one description, unfolded */
     STREAM_ID_MAX = 32,           /* "WH_" and 24 characters that nobody guesses */
     STREAM_ETAG_MAX = 20,         /* with its quotes */
-    STREAM_CONNECT_US = 15000000, /* for the sender that took another's place */
-    STREAM_GRACE_US = 10000000,   /* a sender's connection has failed; until its tracks end */
-    STREAM_ASKS_PER_S = 10,       /* requests to one resource; chosen: trickling sends a few */
+    STREAM_CONNECT_US = 15000000, /* for whoever has an answer: then the connection is there */
+    STREAM_PENDING_MAX = 64, /* viewers of one address that are not connected yet; chosen: an office
+                                that comes at once.  Proxies on this machine: no limit */
+    STREAM_GRACE_US = 10000000, /* a sender's connection has failed; until its tracks end */
+    STREAM_ASKS_PER_S = 10,     /* requests to one resource; chosen: trickling sends a few */
     STREAM_ASKS_BURST = 100,
 };
 
@@ -52,8 +54,10 @@ struct stream {
     uint32_t asks; /* that it may make now */
     us_t asks_at;
     char ingress_id[INGRESS_ID_MAX], resource[INGRESS_ID_MAX]; /* WHIP by key */
-    bool live;                                                 /* its connection was up once */
-    struct stream *next, **back;                               /* all of its kind */
+    struct addr from; /* its HTTP client; family 0: not told */
+    us_t made_at;
+    bool live;                   /* its connection was up once */
+    struct stream *next, **back; /* all of its kind */
     /* Lightspeed */
     uint64_t socket;       /* 0: lost */
     char fingerprint[200]; /* of the page's peer connection: how it is known again */
@@ -81,6 +85,7 @@ struct stream_join {
     struct arena keep;           /* the stream's on success */
     const char *offer;           /* NULL: we offer */
     const char *user_agent;      /* or NULL */
+    const struct addr *from;     /* or NULL */
     const char *id;              /* NULL: one is made; "": the participant's sid */
     Livekit__AddTrackRequest **add;
     size_t add_n;

@@ -95,7 +95,7 @@ static void watch(const struct resource_ask *q, struct stream_join *j)
 
 static void post(const struct resource_ask *q)
 {
-    struct stream_join j = {.kind = STREAM_WHEP, .offer = resource_sdp(q)};
+    struct stream_join j = {.kind = STREAM_WHEP, .offer = resource_sdp(q), .from = q->client};
 
     if (j.offer == NULL)
         return;
@@ -252,9 +252,10 @@ static void serve(const struct resource_ask *q)
         resource_answer(q, 405, "an offer must be posted");
 }
 
-bool whep_http(struct streams *all, uint64_t conn, const struct http_msg *req)
+bool whep_http(struct streams *all, uint64_t conn, const struct http_msg *req,
+               const struct addr *client)
 {
-    struct resource_ask q = {.all = all, .conn = conn, .req = req};
+    struct resource_ask q = {.all = all, .conn = conn, .req = req, .client = client};
     struct arena a;
 
     arena_init(&a, STREAM_ARENA_BYTES);

@@ -16,7 +16,8 @@
 
 #include "api/resource.h"
 
-bool whep_http(struct streams *all, uint64_t conn, const struct http_msg *req);
+bool whep_http(struct streams *all, uint64_t conn, const struct http_msg *req,
+               const struct addr *client);
 void whep_news(struct stream *st, uint64_t heard);
 /* May whoever asks watch this room?  0, 401 or 403. */
 int whep_may_watch(const struct hub *hub, const struct node_cfg *cfg, const struct http_msg *req,

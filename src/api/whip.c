@@ -346,9 +346,10 @@ static void serve(struct resource_ask *q)
         resource_answer(q, 405, "an offer must be posted");
 }
 
-bool whip_http(struct streams *all, uint64_t conn, const struct http_msg *req)
+bool whip_http(struct streams *all, uint64_t conn, const struct http_msg *req,
+               const struct addr *client)
 {
-    struct resource_ask q = {.all = all, .conn = conn, .req = req};
+    struct resource_ask q = {.all = all, .conn = conn, .req = req, .client = client};
     struct arena a;
 
     arena_init(&a, STREAM_ARENA_BYTES);

@@ -12,7 +12,8 @@
 #include "api/resource.h"
 
 /* Serves the request if it is one for WHIP; false: it is not. */
-bool whip_http(struct streams *all, uint64_t conn, const struct http_msg *req);
+bool whip_http(struct streams *all, uint64_t conn, const struct http_msg *req,
+               const struct addr *client);
 /* What a stream of this kind has heard. */
 void whip_news(struct stream *st, uint64_t heard);
 /* The ingress changed under its session: deleted, disabled, a new key. */

@@ -32,6 +32,7 @@ struct rig {
     struct streams all;
     struct ingress_book *book;
     uint64_t conn;
+    struct addr from;
     int status;
     char body[BODY_MAX], location[256], etag[64];
 };
@@ -94,7 +95,7 @@ static int ask(struct rig *r, const char *method, const char *path, const char *
     m.body = bytes_str(body != NULL ? body : "");
     r->status = 0;
     r->conn++;
-    if (!whep_http(&r->all, r->conn, &m) && !whip_http(&r->all, r->conn, &m))
+    if (!whep_http(&r->all, r->conn, &m, &r->from) && !whip_http(&r->all, r->conn, &m, &r->from))
         return 0;
     while ((it = outbox_next(&r->hub->out)) != NULL) {
         if (it->kind != OUTBOX_HTTP)
@@ -298,6 +299,34 @@ TEST(an_ingress_that_changes_under_its_session_ends_it)
     EXPECT(live(&r) != NULL);
     whip_stop(&r.all, i->info->ingress_id, i->state->resource_id);
     EXPECT(live(&r) == NULL);
+    rig_close(&r);
+}
+
+TEST(strangers_who_never_connect_are_bounded_by_their_address)
+{
+    static const char viewer[] = HEAD ICE(
+        "abcd") "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=recvonly\r\na=rtcp-mux\r\n"
+                "a=rtpmap:96 H264/90000\r\na=fmtp:96 "
+                "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1\r\n";
+    struct rig r;
+    uint64_t heard;
+    struct stream *st;
+
+    rig_open(&r);
+    EXPECT(addr_parse_ip(&r.from, bytes_str("192.0.2.7"), 1));
+    for (int i = 0; i < STREAM_PENDING_MAX; i++)
+        EXPECT_EQ(post(&r, "/whep/live", NULL, viewer), 201);
+    EXPECT_EQ(post(&r, "/whep/live", NULL, viewer), 429);
+    EXPECT(addr_parse_ip(&r.from, bytes_str("192.0.2.8"), 1));
+    EXPECT_EQ(post(&r, "/whep/live", NULL, viewer), 201);
+    EXPECT_EQ(ask(&r, "GET", r.location, NULL, NULL, NULL, NULL), 200);
+    EXPECT(strstr(r.body, "\"viewers\":65") != NULL);
+    EXPECT_EQ(house_find(&r.hub->house, "live")->member_n, STREAM_PENDING_MAX + 1);
+    hub_time(r.hub, (struct tick){.now = US_PER_SEC + STREAM_CONNECT_US + US_PER_MS});
+    hub_tick(r.hub);
+    while ((st = stream_news(&r.all, &heard)) != NULL)
+        whep_news(st, heard);
+    EXPECT_EQ(r.all.n, 0);
     rig_close(&r);
 }
 

@@ -104,7 +104,7 @@ static struct session *session_new(struct hub *hub, const struct session_cfg *cf
     read_quirks(&s->quirks, cfg->client);
     s->budget = SESSION_MESSAGES_BURST;
     s->budget_at = hub->house.tick.now;
-    s->join_by = hub->house.tick.now + SESSION_JOIN_US;
+    s->join_by = hub->house.tick.now + (cfg->join_us != 0 ? cfg->join_us : SESSION_JOIN_US);
     s->remove_at = s->refresh_at = US_NEVER;
     s->lost_at = s->udp_failed_at = US_NEVER;
     s->offer_id = (uint32_t)rng_below(&hub->house.rng, 256); /* the first offer adds one */

@@ -167,6 +167,7 @@ struct session_cfg {
     struct voice *voice; /* NULL: conn is a socket */
     bool standing;
     us_t resume_us; /* 0: SESSION_RESUME_US */
+    us_t join_us;   /* 0: SESSION_JOIN_US */
     bool json, single, reconnect;
     const char *sid; /* of the one that resumes; "" */
     bool disable_ice_lite;
