@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 enum {
-    CHILD_ARGS_MAX = 24,
+    CHILD_ARGS_MAX = 64,
     CHILD_STEADY_US = 10 * 1000 * 1000, /* having run so long, it begins with the shortest pause */
     CHILD_PAUSE_MIN_US = 200 * 1000,
     CHILD_PAUSE_MAX_US = 10 * 1000 * 1000,

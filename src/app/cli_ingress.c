@@ -16,21 +16,15 @@ enum { FILE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096 };
 static const struct named {
     const char *key, *flag, *variable;
 } named[] = {
-    {"ws_url", "ws-url", "LIVEKIT_WS_URL"},
-    {"bus", "bus", "SLUICE_BUS"},
-    {"address", "address", "LS_INGEST_ADDR"},
-    {"log_file", "log-file", "LS_LOG"},
-    {"ftl_port", "ftl-port", "INGEST_PORT"},
-    {"rtmp_port", "rtmp-port", NULL},
-    {"rtmps_port", "rtmps-port", NULL},
-    {"tls_cert_file", "tls-cert", NULL},
-    {"tls_key_file", "tls-key", NULL},
-    {"health_port", "health-port", NULL},
-    {"prometheus_port", "prometheus-port", NULL},
-    {"auth_url", "auth-url", "AUTH_WS_URL"},
-    {"auth_ca", "auth-ca", NULL},
-    {"on_duplicate", "on-duplicate", NULL},
-    {"log_level", "log-level", NULL},
+    {"ws_url", "ws-url", "LIVEKIT_WS_URL"},   {"bus", "bus", "SLUICE_BUS"},
+    {"address", "address", "LS_INGEST_ADDR"}, {"log_file", "log-file", "LS_LOG"},
+    {"ftl_port", "ftl-port", "INGEST_PORT"},  {"rtmp_port", "rtmp-port", NULL},
+    {"rtmps_port", "rtmps-port", NULL},       {"rtp_port", "rtp-port", NULL},
+    {"rtp_address", "rtp-address", NULL},     {"rtp_ports", "rtp-ports", NULL},
+    {"tls_cert_file", "tls-cert", NULL},      {"tls_key_file", "tls-key", NULL},
+    {"health_port", "health-port", NULL},     {"prometheus_port", "prometheus-port", NULL},
+    {"auth_url", "auth-url", "AUTH_WS_URL"},  {"auth_ca", "auth-ca", NULL},
+    {"on_duplicate", "on-duplicate", NULL},   {"log_level", "log-level", NULL},
 };
 
 struct ingress_args {

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum kind { TEXT, PORT, PORT_OR_OFF, BOOL, LEVEL, DUPLICATE, UNUSED_KEY };
+enum kind { TEXT, PORT, PORT_OR_OFF, RANGE, BOOL, LEVEL, DUPLICATE, UNUSED_KEY };
 
 static const struct key {
     const char *name;
@@ -24,6 +24,9 @@ static const struct key {
     {"ftl_port", PORT_OR_OFF, AT(ftl_port), AT(ftl_off)},
     {"rtmp_port", PORT_OR_OFF, AT(rtmp_port), AT(rtmp_off)},
     {"rtmps_port", PORT_OR_OFF, AT(rtmps_port), AT(rtmps_off)},
+    {"rtp_port", PORT_OR_OFF, AT(rtp_port), AT(rtp_off)},
+    {"rtp_address", TEXT, AT(rtp_address), 0},
+    {"rtp_ports", RANGE, AT(rtp_ports), 0},
     {"tls_cert_file", TEXT, AT(tls_cert_file), 0},
     {"tls_key_file", TEXT, AT(tls_key_file), 0},
     {"health_port", PORT, AT(health_port), 0},
@@ -64,6 +67,8 @@ void ingress_conf_init(struct ingress_conf *c)
                                .auth_url = "",
                                .auth_ca = "",
                                .rtmps_off = true,
+                               .rtp_off = true,
+                               .rtp_address = "",
                                .tls_cert_file = "",
                                .tls_key_file = "",
                                .ftl_port = INGRESS_CONF_FTL_PORT,
@@ -105,6 +110,20 @@ static int set_port(struct ingress_conf *c, const struct key *k, const char *whe
     return 0;
 }
 
+static int set_range(struct ingress_conf *c, const struct key *k, const char *where, const char *v)
+{
+    struct ingress_ports *out = (void *)((char *)c + k->at);
+    size_t n = strcspn(v, "-");
+    uint64_t first = 0, last = 0;
+
+    if (v[n] != '-' || !str_to_u64(bytes_of(v, n), 65535, &first) ||
+        !str_to_u64(bytes_str(v + n + 1), 65535, &last) || first == 0 || last < first)
+        return refuse(c, "%s: %s is a range of ports like 20000-20100, not '%.40s'", where, k->name,
+                      v);
+    *out = (struct ingress_ports){.first = (uint16_t)first, .last = (uint16_t)last};
+    return 0;
+}
+
 static int set_bool(struct ingress_conf *c, const struct key *k, const char *where, const char *v)
 {
     if (strcmp(v, "true") != 0 && strcmp(v, "false") != 0)
@@ -126,6 +145,8 @@ static int set(struct ingress_conf *c, const struct key *k, const char *where, c
     case PORT:
     case PORT_OR_OFF:
         return set_port(c, k, where, v);
+    case RANGE:
+        return set_range(c, k, where, v);
     case BOOL:
         return set_bool(c, k, where, v);
     case LEVEL:

@@ -34,6 +34,12 @@ struct ingress_conf {
     bool ftl_off, rtmp_off;
     uint32_t rtmps_port; /* RTMP over TLS: off unless set */
     bool rtmps_off;
+    uint32_t rtp_port; /* plain RTP into the default channel: off unless set */
+    bool rtp_off;
+    const char *rtp_address; /* "": loopback */
+    struct ingress_ports {
+        uint16_t first, last;
+    } rtp_ports;                              /* of streams that ask for one; 0: the system's */
     const char *tls_cert_file, *tls_key_file; /* PEM, for RTMPS */
     uint32_t health_port, metrics_port;       /* 0: none */
     bool refuse_second;

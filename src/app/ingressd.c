@@ -1,9 +1,11 @@
 #include "app/ingressd.h"
 
+#include "api/ingress.h"
 #include "app/door.h"
 #include "app/ftl_door.h"
 #include "app/onair.h"
 #include "app/rtmp_door.h"
+#include "app/rtp_door.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "crypt/crypt.h"
@@ -30,9 +32,10 @@ struct ingressd {
     struct onair *onair;
     struct ftl_door *ftl;
     struct rtmp_door *rtmp[RTMP_DOORS]; /* plain, over TLS; NULL: off */
+    struct rtp_door *rtp;
     struct tls_ctx *tls;
     struct door *health, *metrics;
-    uint16_t ftl_port, rtmp_port[RTMP_DOORS], health_port, metrics_port;
+    uint16_t ftl_port, rtmp_port[RTMP_DOORS], rtp_port, health_port, metrics_port;
     uint64_t seed;
     bool draining, stopping;
     us_t stop_at;
@@ -81,7 +84,8 @@ static us_t doors_round(struct ingressd *s, struct tick tick)
         rtmp_door_round(s->rtmp[i], tick);
         at = us_min(at, rtmp_door_deadline(s->rtmp[i]));
     }
-    return at;
+    rtp_door_round(s->rtp, tick);
+    return us_min(at, rtp_door_deadline(s->rtp));
 }
 
 static void end_if_done(struct ingressd *s, us_t now)
@@ -138,6 +142,7 @@ static void stop(struct ingressd *s)
         if (s->rtmp[i] != NULL)
             rtmp_door_stop(s->rtmp[i], tick);
     }
+    rtp_door_stop(s->rtp, tick);
 }
 
 static void on_interrupt(void *owner)
@@ -160,6 +165,7 @@ static void on_terminate(void *owner)
         if (s->rtmp[i] != NULL)
             rtmp_door_shut(s->rtmp[i]);
     }
+    rtp_door_shut(s->rtp);
 }
 
 /* ---- pages ---- */
@@ -229,6 +235,26 @@ static void put_rtmp(struct str *out, const struct ingressd *s)
     put(out, "sluice_media_lost_frames_total", "counter", "", sum.sound_lost);
 }
 
+static void put_rtp(struct str *out, const struct ingressd *s)
+{
+    struct rtp_door_counts c;
+    static const char packets[] = "sluice_ingest_packets_total",
+                      dropped[] = "sluice_ingest_dropped_total";
+
+    rtp_door_get_counts(s->rtp, &c);
+    put(out, "sluice_rtp_ports", "gauge", "", c.ports);
+    put(out, "sluice_rtp_senders_total", "counter", "", c.media.senders);
+    put(out, packets, NULL, "{protocol=\"rtp\"}", c.media.packets);
+    put(out, "sluice_ingest_bytes_total", NULL, "{protocol=\"rtp\"}", c.media.bytes);
+    put(out, "sluice_ingest_lost_total", NULL, "{protocol=\"rtp\"}", c.media.lost);
+    put(out, "sluice_ingest_recovered_total", NULL, "{protocol=\"rtp\"}", c.media.recovered);
+    put(out, dropped, NULL, "{protocol=\"rtp\",reason=\"stranger\"}", c.media.strangers);
+    put(out, dropped, NULL, "{protocol=\"rtp\",reason=\"foreign\"}", c.media.foreign);
+    put(out, dropped, NULL, "{protocol=\"rtp\",reason=\"flood\"}", c.media.flood);
+    put(out, dropped, NULL, "{protocol=\"rtp\",reason=\"duplicate\"}", c.media.duplicates);
+    put(out, dropped, NULL, "{protocol=\"rtp\",reason=\"late\"}", c.media.late);
+}
+
 static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
 {
     struct ingressd *s = owner;
@@ -245,6 +271,8 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
         c.by_protocol[MEDIA_RTMP]);
     put(body, "livekit_ingress_requests", NULL, "{type=\"ftl\",transcoding=\"false\"}",
         c.by_protocol[MEDIA_FTL]);
+    put(body, "livekit_ingress_requests", NULL, "{type=\"rtp\",transcoding=\"false\"}",
+        c.by_protocol[MEDIA_RTP_PLAIN]);
     put(body, "sluice_ingest_streams", "gauge", "", c.jobs);
     put(body, "sluice_ingest_publishing", "gauge", "", c.publishing);
     put(body, "sluice_ingest_refused_total", "counter", "", c.refused + f.bad_key);
@@ -255,6 +283,7 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
     put(body, "sluice_ftl_stray_datagrams_total", "counter", "", f.nobodys);
     put_media(body, &f.media);
     put_rtmp(body, s);
+    put_rtp(body, s);
     return 200;
 }
 
@@ -380,6 +409,23 @@ static int open_rtmps(struct ingressd *s)
     return err ? err : open_rtmp(s, RTMP_SECURE, s->conf->rtmps_port, "--rtmps-port");
 }
 
+static int open_rtp(struct ingressd *s)
+{
+    const struct ingress_conf *c = s->conf;
+    struct rtp_door_cfg cfg = {
+        .loop = s->loop, .onair = s->onair, .first = c->rtp_ports.first, .last = c->rtp_ports.last};
+    bool local = c->rtp_address[0] == '\0' || strcmp(c->rtp_address, "localhost") == 0;
+
+    if (!addr_parse_ip(&cfg.at, bytes_str(local ? "127.0.0.1" : c->rtp_address), 0))
+        return refuse(s, E_INVAL, "--rtp-address: '%.60s' is no IP address", c->rtp_address);
+    int err = rtp_door_open(&s->rtp, &cfg);
+    if (err || c->rtp_off)
+        return err ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
+    s->rtp_port = (uint16_t)c->rtp_port;
+    err = rtp_door_add(s->rtp, &s->rtp_port, "", INGRESS_CHANNEL_DEFAULT);
+    return err ? port_refused(s, err, c->rtp_port, "--rtp-port") : 0;
+}
+
 static int open_pages(struct ingressd *s)
 {
     int err = open_page(s, s->conf->health_port, health_page, &s->health, &s->health_port);
@@ -437,6 +483,8 @@ static int start(struct ingressd *s, const char *bus)
     if (!err)
         err = open_rtmps(s);
     if (!err)
+        err = open_rtp(s);
+    if (!err)
         err = open_pages(s);
     if (err)
         return err;
@@ -453,15 +501,17 @@ static void tell_ready(const struct ingressd *s)
     int fd = (int)s->conf->ready_fd;
     struct str line;
 
-    LOG_I("ready", "ftl=%u rtmp=%u rtmps=%u health=%u metrics=%u", s->ftl_port,
-          s->rtmp_port[RTMP_PLAIN], s->rtmp_port[RTMP_SECURE], s->health_port, s->metrics_port);
+    LOG_I("ready", "ftl=%u rtmp=%u rtmps=%u rtp=%u health=%u metrics=%u", s->ftl_port,
+          s->rtmp_port[RTMP_PLAIN], s->rtmp_port[RTMP_SECURE], s->rtp_port, s->health_port,
+          s->metrics_port);
     if (fd < 0)
         return;
     str_init(&line, 512);
     str_printf(&line,
-               "{\"ftl\":%u,\"rtmp\":%u,\"rtmps\":%u,\"health\":%u,\"metrics\":%u,\"pid\":%d}\n",
-               s->ftl_port, s->rtmp_port[RTMP_PLAIN], s->rtmp_port[RTMP_SECURE], s->health_port,
-               s->metrics_port, (int)getpid());
+               "{\"ftl\":%u,\"rtmp\":%u,\"rtmps\":%u,\"rtp\":%u,\"health\":%u,\"metrics\":%u,"
+               "\"pid\":%d}\n",
+               s->ftl_port, s->rtmp_port[RTMP_PLAIN], s->rtmp_port[RTMP_SECURE], s->rtp_port,
+               s->health_port, s->metrics_port, (int)getpid());
     if (write(fd, line.p, line.len) < 0)
         LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
     if (fd > 2)
@@ -489,6 +539,7 @@ int ingressd_run(const struct ingress_conf *conf, const char *bus, char error[IN
     ftl_door_free(s->ftl);
     for (size_t i = 0; i < RTMP_DOORS; i++)
         rtmp_door_free(s->rtmp[i]);
+    rtp_door_free(s->rtp);
     tls_ctx_free(s->tls);
     onair_free(s->onair);
     authlink_free(s->auth);

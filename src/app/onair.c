@@ -376,12 +376,13 @@ void onair_ask(struct onair *o, struct publisher *p, const struct media_publish 
     say_ended(o, p, tick);
     p->protocol = m->protocol;
     addr_ip_text(&m->remote, p->remote);
-    ask.method = &methods[m->protocol == MEDIA_FTL ? METHOD_GET_CHANNEL : METHOD_GET_INGRESS_INFO];
-    ask.request = m->protocol == MEDIA_FTL ? &by_channel.base : &by_key.base;
+    bool named = m->protocol == MEDIA_FTL || (m->protocol == MEDIA_RTP_PLAIN && m->id.len == 0);
+    struct bytes word = m->id.len > 0 ? m->id : m->key;
+    ask.method = &methods[named ? METHOD_GET_CHANNEL : METHOD_GET_INGRESS_INFO];
+    ask.request = named ? &by_channel.base : &by_key.base;
     by_channel.channel_id = m->channel;
-    by_key.stream_key = key;
-    bool shaped = str_copy(key, sizeof key, m->key) &&
-                  (m->protocol == MEDIA_FTL || (m->key.len > 0 && pb_text_ok(m->key)));
+    *(m->id.len > 0 ? &by_key.ingress_id : &by_key.stream_key) = key;
+    bool shaped = str_copy(key, sizeof key, word) && (named || (word.len > 0 && pb_text_ok(word)));
     if (!shaped) {
         o->counts.refused++;
         p->ops->answer(p, ONAIR_UNKNOWN, "invalid stream key", NULL);

@@ -28,7 +28,7 @@ struct up {
     bool made;
     struct filler filler;
     struct child ingest;
-    char bus[4096], ftl_port[8], rtmp_port[8];
+    char bus[4096], ftl_port[8], rtmp_port[8], rtp_port[8], rtp_ports[16];
 };
 
 static void print_self_test(const struct server_ready *r, const struct conf *c)
@@ -70,45 +70,50 @@ static void port_text(char out[8], uint32_t port)
         (void)snprintf(out, 8, "%u", port & 0xffff); /* fits */
 }
 
+static void add_arg(struct child *k, unsigned *n, const char *flag, const char *value)
+{
+    if (value[0] == '\0')
+        return;
+    assert(*n + 2 < CHILD_ARGS_MAX);
+    k->argv[(*n)++] = flag;
+    k->argv[(*n)++] = value;
+}
+
 /* The ingress is a process of its own: a fault of a stream's bytes ends no room. */
 static void start_ingest(struct up *u)
 {
     const struct conf *c = u->conf;
     struct child *k = &u->ingest;
-    unsigned n = 0;
+    unsigned n = 3;
 
-    if (c->ftl_port == 0 && c->rtmp_port == 0)
+    if (c->ftl_port == 0 && c->rtmp_port == 0 && c->rtp_port == 0)
         return;
     (void)snprintf(u->bus, sizeof u->bus, "%s/bus.sock", u->dir); /* cut when long: not found */
     port_text(u->ftl_port, c->ftl_port);
     port_text(u->rtmp_port, c->rtmp_port);
-    *k = (struct child){.name = "ingress"};
-    const char *const args[] = {"sluice", "ingress",    "--with-parent", "--bus",
-                                u->bus,   "--ftl-port", u->ftl_port};
-    for (; n < ARRAY_LEN(args); n++)
-        k->argv[n] = args[n];
-    k->argv[n++] = "--log-level";
-    k->argv[n++] = c->log_level == LOG_LEVEL_ERROR  ? "error"
-                   : c->log_level == LOG_LEVEL_WARN ? "warn"
-                   : c->log_level == LOG_LEVEL_INFO ? "info"
-                                                    : "debug";
-    k->argv[n++] = "--on-duplicate";
-    k->argv[n++] = c->on_duplicate;
-    if (c->rtmp_port != RTMP_PORT) { /* else what the ingress's file says */
-        k->argv[n++] = "--rtmp-port";
-        k->argv[n++] = u->rtmp_port;
-    }
-    if (c->ingest_address[0] != '\0') {
-        k->argv[n++] = "--address";
-        k->argv[n++] = c->ingest_address;
-    }
+    port_text(u->rtp_port, c->rtp_port);
+    if (c->rtp_ports_set)
+        (void)snprintf(u->rtp_ports, sizeof u->rtp_ports, "%u-%u", c->rtp_ports.first,
+                       c->rtp_ports.last); /* fits */
+    *k = (struct child){.name = "ingress", .argv = {"sluice", "ingress", "--with-parent"}};
+    add_arg(k, &n, "--bus", u->bus);
+    add_arg(k, &n, "--ftl-port", u->ftl_port);
+    if (c->rtmp_port != RTMP_PORT) /* else what the ingress's file says */
+        add_arg(k, &n, "--rtmp-port", u->rtmp_port);
+    if (c->rtp_port != 0)
+        add_arg(k, &n, "--rtp-port", u->rtp_port);
+    add_arg(k, &n, "--rtp-address", c->rtp_address);
+    add_arg(k, &n, "--rtp-ports", u->rtp_ports);
+    add_arg(k, &n, "--log-level",
+            c->log_level == LOG_LEVEL_ERROR  ? "error"
+            : c->log_level == LOG_LEVEL_WARN ? "warn"
+            : c->log_level == LOG_LEVEL_INFO ? "info"
+                                             : "debug");
+    add_arg(k, &n, "--on-duplicate", c->on_duplicate);
+    add_arg(k, &n, "--address", c->ingest_address);
     if (c->auth_url[0] != '\0' && setenv("AUTH_WS_URL", c->auth_url, 1) != 0)
         return; /* without memory, and without the service nobody may come in */
-    if (c->ingress_config[0] != '\0') {
-        k->argv[n++] = "--config";
-        k->argv[n++] = c->ingress_config;
-    }
-    assert(n < CHILD_ARGS_MAX);
+    add_arg(k, &n, "--config", c->ingress_config);
     child_start(k, clock_now());
 }
 
@@ -125,6 +130,9 @@ static void print_streaming(const struct conf *c, const struct server_ready *r, 
     if (c->rtmp_port != 0)
         (void)printf("  RTMP      rtmp://%s%s/live\n            key %s\n", host,
                      c->rtmp_port == RTMP_PORT ? "" : "   (on the port below)", c->stream_key);
+    if (c->rtp_port != 0)
+        (void)printf("  RTP       UDP %u%s: payload type 96 H.264, 97 Opus\n", c->rtp_port,
+                     c->rtp_address[0] == '\0' ? " of this machine" : "");
     (void)printf("  WHIP      http://%s:%u/whip\n            bearer token %s\n", host, whip,
                  c->stream_key);
 }

@@ -106,10 +106,14 @@ struct conf {
     uint32_t signal_message_size_limit, max_api_request_body_size, num_tracks;
     uint32_t whip_port; /* a second port for HTTP, where WHIP and Lightspeed expect it; 0: none */
     bool whip_port_set;
-    const char *rtmp_base_url, *whip_base_url;   /* told of ingresses; "": by the address offered */
-    const char *admin_secret;                    /* of /admin; "": nobody comes in */
-    const char *stream_key;                      /* of the default channel; "": the file's */
-    uint32_t ftl_port, rtmp_port;                /* of the ingress that `up` starts; 0: none */
+    const char *rtmp_base_url, *whip_base_url; /* told of ingresses; "": by the address offered */
+    const char *admin_secret;                  /* of /admin; "": nobody comes in */
+    const char *stream_key;                    /* of the default channel; "": the file's */
+    uint32_t ftl_port, rtmp_port;              /* of the ingress that `up` starts; 0: none */
+    uint32_t rtp_port;                         /* likewise: plain RTP */
+    const char *rtp_address;                   /* that listens there; "": loopback */
+    struct conf_range rtp_ports;               /* of streams that ask for one */
+    bool rtp_ports_set;
     const char *ingest_address, *ingress_config; /* likewise; "": all addresses, no file */
     struct conf_list private_rooms;              /* watched with a token alone; "*": all */
     bool meet_open;                              /* the meet page lets anybody in */

@@ -42,7 +42,8 @@ enum media_kind {
 struct media_publish {
     enum media_protocol protocol;
     struct bytes app, key;          /* key empty where the protocol does not carry it */
-    uint32_t channel;               /* FTL: names the ingress instead of a key; else 0 */
+    uint32_t channel;               /* FTL, RTP: names the ingress instead of a key; else 0 */
+    struct bytes id;                /* RTP: the ingress itself, instead of the channel; or empty */
     struct bytes challenge, digest; /* FTL: what it proves its key with; else empty */
     struct addr remote;
 };

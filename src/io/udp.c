@@ -82,6 +82,27 @@ static int open_both(struct udp *u, uint16_t port, bool shared)
     return -EADDRINUSE;
 }
 
+int udp_open_at(struct udp *u, const struct addr *at)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = net_addr_to(at, &name), real = sizeof name;
+    int family = name.ss_family;
+
+    *u = (struct udp){.fd4 = -1, .fd6 = -1, .segment = true};
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (set_options(fd, family, false) < 0 || bind(fd, (struct sockaddr *)&name, len) < 0 ||
+        getsockname(fd, (struct sockaddr *)&name, &real) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    u->port = ntohs(((struct sockaddr_in *)(void *)&name)->sin_port); /* same place in both */
+    *(family == AF_INET ? &u->fd4 : &u->fd6) = fd;
+    return 0;
+}
+
 int udp_open(struct udp *u, uint16_t port)
 {
     return open_both(u, port, false);

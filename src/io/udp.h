@@ -34,6 +34,8 @@ struct udp {
 
 /* Port 0: any free one, the same for both families.  -errno. */
 MUST_CHECK int udp_open(struct udp *u, uint16_t port);
+/* On this address alone; port 0: any free one.  -errno. */
+MUST_CHECK int udp_open_at(struct udp *u, const struct addr *at);
 /* One of several on the same port (SO_REUSEPORT; the kernel spreads).  The first must find the
  * port free of others; it alone may ask for port 0. */
 MUST_CHECK int udp_open_shared(struct udp *u, uint16_t port, bool first);
