@@ -10,6 +10,7 @@
 #include "api/whip.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "signal/rpc.h"
 #include "wire/pb.h"
@@ -446,6 +447,7 @@ static void log_trouble(struct node *n)
 static void tell_ingresses(struct node *n, struct tick tick)
 {
     struct ingress_book *book = desk_book(n->desk);
+    char id[LOG_VALUE_MAX], room[LOG_VALUE_MAX], why[LOG_VALUE_MAX];
     struct ingress_event ev;
     struct arena a;
 
@@ -455,6 +457,10 @@ static void tell_ingresses(struct node *n, struct tick tick)
             whip_stop(&n->streams, ev.ingress_id, ev.resource_id);
         if (ev.kind == INGRESS_EVT_STOP || i == NULL)
             continue;
+        outbox_log(&n->hub->out, LOG_LEVEL_INFO, "event=ingress_%s ingress=%s room=%s error=%s",
+                   ev.kind == INGRESS_EVT_STARTED ? "started" : "ended",
+                   log_value(id, ev.ingress_id), log_value(room, i->info->room_name),
+                   log_value(why, i->state->error));
         arena_init(&a, 2 * INGRESS_BYTES_MAX);
         const Livekit__IngressInfo *info = ingress_info(i, &a);
         if (info != NULL)

@@ -5,6 +5,9 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, sta
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AccessToken, IngressClient, IngressInput } from 'livekit-server-sdk';
+import { audioClip, videoClip } from '../lib/clips.mjs';
+import { FtlClient } from '../lib/ftl.mjs';
+import { startIngest, startSite } from '../lib/ingest.mjs';
 import { assert, test, until } from '../lib/kit.mjs';
 import { KEY, ORIGINAL, SECRET, SERVER, startServer } from '../lib/server.mjs';
 
@@ -231,4 +234,28 @@ test('ingress: a data directory that cannot be used is said in one line', { skip
     execFileSync('mkdir', ['-m', '500', dir]);
     refused(/cannot|Permission/);
     rmSync(dir, { recursive: true });
+});
+
+/* Two processes on the bus: one dies, the other and what it streams stay; the server dies too. */
+test('ingress: what a process had on air is ended in the list when the process dies', { skip, timeout: 90000 }, async () => {
+    const own = await startSite();
+    const second = await startIngest({ bus: join(own.dir, 'bus.sock') });
+    const [video, audio] = await Promise.all([videoClip('h264', 51, { w: 320, h: 180, fps: 30, seconds: 4, gop: 60, kbps: 500 }), audioClip(51)]);
+    const [a, b] = [await own.channel('one', 'a'), await own.channel('two', 'b')];
+    const send = (port, c) => new FtlClient({ port, key: c.key, video, audio, fps: 30, flood_ms: 0 });
+    const [f, g] = [send(own.ingest.ftl, a), send(second.ftl, b)];
+    const status = async (c) => (await c.state()).status;
+    try {
+        await Promise.all([f.start(), g.start()]);
+        await until('both are on air', async () => (await status(a)) === 'ENDPOINT_PUBLISHING' && (await status(b)) === 'ENDPOINT_PUBLISHING', 10000);
+        await second.stop('SIGKILL');
+        await until('the dead one\'s is ended', async () => (await status(b)) === 'ENDPOINT_INACTIVE', 25000);
+        assert.match((await b.state()).error, /process ended/);
+        assert.equal(await status(a), 'ENDPOINT_PUBLISHING');
+        await own.restart('SIGKILL');
+        await until('the server learns what is on air', async () => (await status(a)) === 'ENDPOINT_PUBLISHING', 30000);
+    } finally {
+        await Promise.all([f.stop(), g.stop()]);
+        assert.deepEqual(await own.stop(), [0, 0]);
+    }
 });
