@@ -158,6 +158,11 @@ static int keep_at(const struct command_args *a, struct conf *c)
 
     if (c->data_dir[0] == '\0' && c->dev)
         return 0;
+    if (c->data_dir[0] == '\0' && command_env(a, "XDG_DATA_HOME") == NULL &&
+        command_env(a, "HOME") == NULL) {
+        LOG_W("data_dir", "kept=nothing reason=\"no home directory; name one with --data-dir\"");
+        return 0;
+    }
     str_init(&dir, 4000);
     str_init(&key, STREAMKEY_MAX + 1);
     int ret = creds_data_dir(a, c->data_dir[0] != '\0' ? c->data_dir : NULL, &dir);
