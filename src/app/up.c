@@ -120,6 +120,7 @@ static void start_ingest(struct up *u)
 /* The two fields that an encoder asks for, for each way in. */
 static void print_streaming(const struct conf *c, const struct server_ready *r, const char *host)
 {
+    char port[8];
     uint16_t whip = r->whip_port != 0 ? r->whip_port : r->http_port;
 
     (void)printf("Stream      into room 'live'; anybody with the key may\n");
@@ -127,9 +128,11 @@ static void print_streaming(const struct conf *c, const struct server_ready *r, 
         (void)printf("  FTL       ftl://%s%s\n            key %u-%s\n", host,
                      c->ftl_port == FTL_PORT ? "" : "   (on the port below)",
                      INGRESS_CHANNEL_DEFAULT, c->stream_key);
+    port_text(port, c->rtmp_port);
     if (c->rtmp_port != 0)
-        (void)printf("  RTMP      rtmp://%s%s/live\n            key %s\n", host,
-                     c->rtmp_port == RTMP_PORT ? "" : "   (on the port below)", c->stream_key);
+        (void)printf("  RTMP      rtmp://%s%s%s/live\n            key %s\n", host,
+                     c->rtmp_port == RTMP_PORT ? "" : ":", c->rtmp_port == RTMP_PORT ? "" : port,
+                     c->stream_key);
     if (c->rtp_port != 0)
         (void)printf("  RTP       UDP %u%s: payload type 96 H.264, 97 Opus\n", c->rtp_port,
                      c->rtp_address[0] == '\0' ? " of this machine" : "");
