@@ -163,6 +163,46 @@ TEST(a_nack_is_answered_from_the_shared_history_as_rtx)
     rig_close(&r, false);
 }
 
+/* A publisher that comes back is another peer, with other numbers: subscribers get the next key
+ * frame under the numbers that follow, sealed so that they can open it. */
+TEST(a_track_goes_on_from_another_peer)
+{
+    static struct rig r;
+    struct cmd c;
+
+    stage(&r, 3); /* 0 publishes to 1 and 2 */
+    struct rig_client *sub = r.client[1], *heir = r.client[2];
+    for (uint8_t i = 1; i < 20; i++)
+        send_video(&r, r.client[0], i == 1, i);
+    EXPECT_EQ(sub->rtp_n, 19);
+    uint16_t last = sub->rtp[18].v.seq;
+    uint32_t last_ts = sub->rtp[18].v.ts;
+
+    c = rig_video_track(&r, TRACK(1), heir->id);
+    rig_command(&r, &c);
+    struct cmd gone = {.kind = CMD_PEER_CLOSE};
+    gone.peer_close.peer = r.client[0]->id;
+    rig_command(&r, &gone);
+    EXPECT_EQ(counter(&r, SHARD_TRACKS), 1);
+    heir->seq = 40000;
+    send_video(&r, heir, false, 1); /* nobody can begin here */
+    EXPECT_EQ(sub->rtp_n, 19);
+    for (uint8_t i = 2; i < 10; i++)
+        send_video(&r, heir, i == 2, i);
+    EXPECT_EQ(sub->rtp_n, 27);
+    EXPECT_EQ(sub->bad_n, 0);
+    for (uint16_t i = 0; i < 8; i++)
+        EXPECT_EQ(sub->rtp[19 + i].v.seq, (uint16_t)(last + 1 + i));
+    EXPECT((int32_t)(sub->rtp[19].v.ts - last_ts) > 0);
+
+    /* Other layers are no continuation. */
+    c.track_open.layer_n = 2;
+    uint64_t stale = counter(&r, SHARD_STALE_COMMAND);
+    rig_command(&r, &c);
+    EXPECT_EQ(counter(&r, SHARD_STALE_COMMAND), stale + 1);
+    rig_close(&r, false);
+}
+
 TEST(key_frames_are_asked_for_at_once_and_then_throttled)
 {
     static struct rig r;
