@@ -22,22 +22,17 @@ static void send_text(struct stream *st, const struct str *text)
     frame_drop(f);
 }
 
-static const char *room_of(const struct stream *st)
-{
-    return st->claims->video.room;
-}
-
 static void say_info(struct streams *all, const char *room)
 {
     uint32_t n = 0;
     struct str text;
 
     for (const struct stream *st = all->first[STREAM_LIGHTSPEED]; st != NULL; st = st->next)
-        n += st->socket != 0 && strcmp(room_of(st), room) == 0;
+        n += st->socket != 0 && strcmp(st->room, room) == 0;
     str_init(&text, 128);
     str_printf(&text, "{\"event\":\"info\",\"data\":{\"no_connections\":%u}}", n);
     for (struct stream *st = all->first[STREAM_LIGHTSPEED]; st != NULL; st = st->next)
-        if (strcmp(room_of(st), room) == 0) {
+        if (strcmp(st->room, room) == 0) {
             send_text(st, &text);
             st->round = all->round;
         }
@@ -59,14 +54,9 @@ static void say_offer(struct stream *st, const char *sdp)
 /* The socket is no longer this stream's. */
 static void unplug(struct stream *st)
 {
-    struct streams *all = st->all;
-    char *room = mem_dup_str(room_of(st));
-
-    (void)map_take_u64(&all->by_socket, st->socket); /* it is there */
+    (void)map_take_u64(&st->all->by_socket, st->socket); /* it is there */
     st->socket = 0;
-    if (room != NULL)
-        say_info(all, room);
-    mem_free(room);
+    say_info(st->all, st->room);
 }
 
 /* ---- coming ---- */
@@ -109,7 +99,7 @@ static void open_stream(struct streams *all, uint64_t conn, const char *room,
     } else {
         st->socket = conn;
         outbox_accept(&all->hub->out, conn);
-        say_info(all, room_of(st));
+        say_info(all, st->room);
     }
     arena_fini(&j.keep);
 }
@@ -168,7 +158,7 @@ static struct stream *find_lost(const struct stream *as)
 {
     for (struct stream *st = as->all->first[STREAM_LIGHTSPEED]; st != NULL; st = st->next)
         if (st != as && !st->voice.over && st->fingerprint[0] != '\0' &&
-            strcmp(st->fingerprint, as->fingerprint) == 0 && strcmp(room_of(st), room_of(as)) == 0)
+            strcmp(st->fingerprint, as->fingerprint) == 0 && strcmp(st->room, as->room) == 0)
             return st;
     return NULL;
 }
@@ -290,7 +280,7 @@ us_t lightspeed_tick(struct streams *all, us_t now)
         all->round++;
         for (struct stream *st = all->first[STREAM_LIGHTSPEED]; st != NULL; st = st->next)
             if (st->round != all->round)
-                say_info(all, room_of(st));
+                say_info(all, st->room);
     }
     return all->info_at;
 }

@@ -67,6 +67,8 @@ static void stream_free(struct stream *st)
         (void)map_take_u64(&st->all->by_socket, st->socket); /* NULL: not there yet */
     voice_fini(&st->voice);
     mem_free(st->said);
+    mem_free(st->room);
+    mem_free(st->identity);
     mem_free(st);
 }
 
@@ -365,7 +367,6 @@ static bool join(struct stream *st, struct stream_join *j, struct session_refusa
     if (j->user_agent != NULL && strstr(j->user_agent, "OBS") != NULL)
         client.browser = (char *)"OBS"; /* protobuf-c knows no const; nobody writes it */
     st->conn = cfg.conn;
-    st->claims = j->claims;
     if (!session_join(st->all->hub, &cfg, why)) {
         if (why->status == 503 && !st->all->hub->shutdown)
             why->status = 429; /* full is not broken */
@@ -420,6 +421,12 @@ bool stream_open(struct streams *all, struct stream_join *j, struct str *answer,
     voice_init(&st->voice, &all->hub->voices, wants[j->kind], st);
     list(st);
     stream_retag(st);
+    st->room = mem_dup_str(j->claims->video.room);
+    st->identity = mem_dup_str(j->claims->identity);
+    if (st->room == NULL || st->identity == NULL) {
+        stream_free(st);
+        return refused(why, 429, "server capacity exceeded");
+    }
     if (!join(st, j, why)) {
         stream_free(st);
         return false;

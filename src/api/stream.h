@@ -46,9 +46,9 @@ struct stream {
     char etag[STREAM_ETAG_MAX]; /* of this ICE session; quoted */
     uint64_t conn;              /* of its session */
     struct voice voice;
-    struct token_claims *claims; /* the session's; valid as long */
-    char *said;                  /* the other side's description, as last agreed */
-    char ufrag[257];             /* its name in ICE */
+    char *room, *identity; /* of its member; they outlive the session */
+    char *said;            /* the other side's description, as last agreed */
+    char ufrag[257];       /* its name in ICE */
     bool takes_audio, takes_video;
     enum stream_quality quality;
     uint32_t asks; /* that it may make now */

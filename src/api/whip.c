@@ -297,9 +297,8 @@ static bool owns(const struct resource_ask *q, const struct stream *st)
     if (!q->json)
         return true;
     const struct token_claims *c = join_claims(q->all->cfg, q->req, unix_s, q->arena, &why);
-    return why.status == 0 && c != NULL && c->has_video &&
-           strcmp(c->video.room, st->claims->video.room) == 0 &&
-           strcmp(c->identity, st->claims->identity) == 0;
+    return why.status == 0 && c != NULL && c->has_video && strcmp(c->video.room, st->room) == 0 &&
+           strcmp(c->identity, st->identity) == 0;
 }
 
 static void serve_resource(const struct resource_ask *q, struct stream *st)
