@@ -227,23 +227,31 @@ struct pub *stream_track(const struct member *m, bool video)
     return NULL;
 }
 
-static bool is_publisher(const struct member *m)
+/* Who is muted altogether (a test picture that yields) stands behind all others. */
+static int rank(const struct member *m)
 {
-    return !m->grant.hidden && (stream_track(m, true) != NULL || stream_track(m, false) != NULL);
+    bool any = false, heard = false;
+
+    for (const struct pub *p = m->pubs; p != NULL && !m->grant.hidden; p = p->next) {
+        any |= p->state == PUB_LIVE;
+        heard |= p->state == PUB_LIVE && !p->info->muted;
+    }
+    if (!any)
+        return 0;
+    return m->kind == LIVEKIT__PARTICIPANT_INFO__KIND__INGRESS ? 3 : heard ? 2 : 1;
 }
 
 const struct member *stream_publisher(const struct room *r)
 {
     const struct member *best = NULL;
+    int best_rank = 0;
 
-    for (uint32_t i = 0; i < r->member_n; i++) {
-        const struct member *m = r->member[i];
-        if (m->pubs == NULL || !is_publisher(m))
-            continue;
-        if (m->kind == LIVEKIT__PARTICIPANT_INFO__KIND__INGRESS)
-            return m;
-        if (best == NULL)
-            best = m;
+    for (uint32_t i = 0; i < r->member_n && best_rank < 3; i++) {
+        int at = r->member[i]->pubs != NULL ? rank(r->member[i]) : 0;
+        if (at > best_rank) {
+            best = r->member[i];
+            best_rank = at;
+        }
     }
     return best;
 }

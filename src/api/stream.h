@@ -120,7 +120,8 @@ void stream_set_quality(struct stream *st, enum stream_quality q);
  * stream_end(). */
 struct stream *stream_news(struct streams *all, uint64_t *heard);
 
-/* Whom viewers of this room are shown; NULL: nobody yet. */
+/* Whom viewers of this room are shown: an ingress, or the first that publishes and is not muted, or
+ * the first at all; NULL: nobody yet. */
 const struct member *stream_publisher(const struct room *r);
 /* Its first live track of that kind. */
 struct pub *stream_track(const struct member *m, bool video);

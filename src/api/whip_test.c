@@ -330,6 +330,37 @@ TEST(strangers_who_never_connect_are_bounded_by_their_address)
     rig_close(&r);
 }
 
+TEST(viewers_see_an_ingress_then_who_is_not_muted_then_who_came_first)
+{
+    struct rig r;
+
+    rig_open(&r);
+    EXPECT_EQ(post(&r, "/whip", "default-stream-key", obs), 201);
+    struct member *m = live(&r);
+    const struct room *room = m->room;
+    EXPECT(stream_publisher(room) == m);
+    struct member other = *m; /* the room as two members see it */
+    struct member *both[] = {&other, m}, **was = m->room->member;
+    m->room->member = both;
+    m->room->member_n = 2;
+    other.kind = LIVEKIT__PARTICIPANT_INFO__KIND__STANDARD;
+    EXPECT(stream_publisher(room) == m);
+    m->kind = LIVEKIT__PARTICIPANT_INFO__KIND__STANDARD;
+    EXPECT(stream_publisher(room) == &other);
+    struct pub quiet = *other.pubs;
+    Livekit__TrackInfo info = *quiet.info;
+    info.muted = true;
+    quiet.info = &info;
+    quiet.next = NULL;
+    other.pubs = &quiet;
+    EXPECT(stream_publisher(room) == m);
+    other.grant.hidden = m->grant.hidden = true;
+    EXPECT(stream_publisher(room) == NULL);
+    m->room->member = was;
+    m->room->member_n = 1;
+    rig_close(&r);
+}
+
 /* The body decides everything else. */
 FUZZ(whip_offer, in)
 {
