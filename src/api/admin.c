@@ -17,6 +17,11 @@ static bool is_secret(const char *have, struct bytes given)
            crypt_equal(have, given.p, given.len);
 }
 
+bool admin_is_secret(const struct node_cfg *cfg, struct bytes given)
+{
+    return is_secret(cfg->admin_secret, given);
+}
+
 static bool knows_secret(const struct node_cfg *cfg, struct bytes body)
 {
     struct json_doc doc;

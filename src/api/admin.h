@@ -14,6 +14,8 @@
 enum { ADMIN_TOKEN_S = 3600, ADMIN_BODY_MAX = 4096 };
 
 /* False: another path. */
+/* The time that it takes tells the length alone. */
+bool admin_is_secret(const struct node_cfg *cfg, struct bytes given);
 bool admin_http(struct hub *hub, const struct node_cfg *cfg, uint64_t conn,
                 const struct http_msg *req);
 

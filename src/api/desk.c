@@ -43,6 +43,7 @@ struct desk {
     struct ingress_book *book;
     struct psrpc *bus;
     struct ioinfo io;
+    struct ports ports;
     struct pending *pending;
     uint32_t pending_n;
     uint64_t calls, refused;
@@ -617,7 +618,7 @@ static void drain(struct desk *d, struct tick tick)
             change_done(d, &done, tick);
     }
     while (psrpc_event(d->bus, &ev)) {
-        if (!ioinfo_event(&d->io, &ev, tick))
+        if (!ioinfo_event(&d->io, &ev, tick) && !ports_event(&d->ports, &ev))
             bus_answer(d, &ev, tick);
     }
 }
@@ -675,6 +676,8 @@ int desk_open(struct desk **ret, const struct ingress_cfg *cfg, struct hub *hub)
         err = psrpc_open(&d->bus, cfg->seed + 1);
     if (err == 0)
         err = ioinfo_init(&d->io, d->book, d->bus, cfg->seed + 2);
+    ports_init(&d->ports, hub, d->bus);
+    d->io.ports = &d->ports;
     if (err != 0) {
         desk_free(d);
         return err;
@@ -701,6 +704,11 @@ void desk_free(struct desk *d)
 struct ingress_book *desk_book(struct desk *d)
 {
     return d->book;
+}
+
+struct ports *desk_ports(struct desk *d)
+{
+    return &d->ports;
 }
 
 void desk_metrics(const struct desk *d, struct str *out)

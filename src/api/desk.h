@@ -11,6 +11,7 @@
 #define API_DESK_H
 
 #include "api/ioinfo.h"
+#include "api/ports.h"
 #include "api/rooms.h"
 
 enum {
@@ -25,6 +26,7 @@ struct desk;
 MUST_CHECK int desk_open(struct desk **ret, const struct ingress_cfg *cfg, struct hub *hub);
 void desk_free(struct desk *d);
 struct ingress_book *desk_book(struct desk *d);
+struct ports *desk_ports(struct desk *d);
 
 /* Answers, now or later.  False: neither service. */
 bool desk_serve(struct desk *d, struct rooms_call *call, const struct http_msg *req,

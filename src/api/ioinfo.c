@@ -1,5 +1,6 @@
 #include "api/ioinfo.h"
 
+#include "api/ports.h"
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -73,11 +74,30 @@ static void answer_info(struct ioinfo *io, psrpc_id call, const struct ingress *
     arena_fini(&a);
 }
 
+/* A stream that was asked for by number is in no book. */
+static void answer_port(struct ioinfo *io, psrpc_id call, const struct ports_entry *e,
+                        struct tick tick)
+{
+    Livekit__IngressInfo info = LIVEKIT__INGRESS_INFO__INIT;
+    Livekit__IngressState state = LIVEKIT__INGRESS_STATE__INIT;
+    struct ingress i = {.info = &info, .state = &state, .fallback = true};
+
+    info.ingress_id = pb_text(e->id);
+    info.name = info.room_name = info.participant_identity = info.participant_name =
+        pb_text(e->room);
+    info.reusable = true;
+    answer_info(io, call, &i, tick);
+}
+
 static void get_info(struct ioinfo *io, const struct psrpc_event *ev, struct tick tick)
 {
     const Rpc__GetIngressInfoRequest *q = ev->message;
 
-    if (q->ingress_id[0] != '\0')
+    const struct ports_entry *e = io->ports != NULL ? ports_find(io->ports, q->ingress_id) : NULL;
+
+    if (e != NULL)
+        answer_port(io, ev->id, e, tick);
+    else if (q->ingress_id[0] != '\0')
         answer_info(io, ev->id, ingress_by_id(io->book, q->ingress_id), tick);
     else if (q->stream_key[0] != '\0')
         answer_info(io, ev->id, ingress_by_key(io->book, bytes_str(q->stream_key)), tick);

@@ -20,9 +20,12 @@ enum {
     IOINFO_SWEEP_US = 15 * 1000 * 1000, /* after a process left: longer than a publisher's grace */
 };
 
+struct ports;
+
 struct ioinfo {
     struct ingress_book *book;
     struct psrpc *bus;
+    const struct ports *ports; /* of streams that are not in the book; NULL: none */
     struct {
         uint64_t serial;
         psrpc_id call;

@@ -1,5 +1,6 @@
 #include "api/lightspeed.h"
 
+#include "api/ports.h"
 #include "api/whep.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -73,6 +74,9 @@ static const char *find_room(const struct streams *all, const struct http_msg *r
     if (port == NULL || !str_to_u64(bytes_str(port), UINT16_MAX, &n) || n == 0 ||
         n == LIGHTSPEED_PORT)
         return room_default;
+    const char *made = all->ports != NULL ? ports_room(all->ports, n) : NULL;
+    if (made != NULL)
+        return made;
     const struct ingress *i = all->book != NULL ? ingress_by_channel(all->book, (uint32_t)n) : NULL;
     return i != NULL ? i->info->room_name : NULL;
 }
@@ -244,6 +248,23 @@ bool lightspeed_closed(struct streams *all, uint64_t conn)
     if (!stream_is_up(st))
         stream_end(st, LIVEKIT__DISCONNECT_REASON__SIGNAL_CLOSE);
     return true;
+}
+
+void lightspeed_close(struct streams *all, const char *room)
+{
+    struct stream *next;
+
+    for (struct stream *st = all->first[STREAM_LIGHTSPEED]; st != NULL; st = next) {
+        next = st->next;
+        if (strcmp(st->room, room) != 0)
+            continue;
+        if (st->socket != 0) {
+            (void)map_take_u64(&all->by_socket, st->socket); /* it is there */
+            outbox_close(&all->hub->out, st->socket, CLOSE_OVER);
+            st->socket = 0;
+        }
+        stream_end(st, LIVEKIT__DISCONNECT_REASON__ROOM_CLOSED);
+    }
 }
 
 /* ---- what the session says ---- */

@@ -22,6 +22,8 @@ bool lightspeed_http(struct streams *all, uint64_t conn, const struct http_msg *
 /* False: the socket is nobody's here. */
 bool lightspeed_message(struct streams *all, uint64_t conn, bool text, struct bytes data);
 bool lightspeed_closed(struct streams *all, uint64_t conn);
+/* The room's stream is over: its sockets are closed, its viewers leave. */
+void lightspeed_close(struct streams *all, const char *room);
 void lightspeed_news(struct stream *st, uint64_t heard);
 /* What is due; returns the next time. */
 us_t lightspeed_tick(struct streams *all, us_t now);

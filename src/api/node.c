@@ -190,6 +190,7 @@ int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
         streams_init(&n->streams, n->hub, &n->cfg);
         err = open_desk(n);
         n->streams.book = n->desk != NULL ? desk_book(n->desk) : NULL;
+        n->streams.ports = n->desk != NULL ? desk_ports(n->desk) : NULL;
     }
     if (err != 0) {
         node_free(n);
@@ -337,7 +338,8 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
         serve_twirp(n, conn, req);
         return true;
     }
-    if (lightspeed_http(&n->streams, conn, req, client) ||
+    if (ports_http(desk_ports(n->desk), &n->streams, conn, req) ||
+        lightspeed_http(&n->streams, conn, req, client) ||
         whep_http(&n->streams, conn, req, client) || whip_http(&n->streams, conn, req, client))
         return true;
     if (bad_token(n, conn, req))

@@ -38,6 +38,7 @@ enum stream_kind { STREAM_WHIP, STREAM_WHEP, STREAM_LIGHTSPEED };
 enum stream_quality { STREAM_LOW, STREAM_MEDIUM, STREAM_HIGH, STREAM_AUTO };
 
 struct streams;
+struct ports;
 
 struct stream {
     struct streams *all;
@@ -67,6 +68,7 @@ struct stream {
 struct streams {
     struct hub *hub;
     struct ingress_book *book; /* of stream keys; NULL: there are none */
+    const struct ports *ports; /* of streams that were asked for by number; NULL: none */
     const struct node_cfg *cfg;
     struct map by_id, by_socket;
     struct stream *first[STREAM_LIGHTSPEED + 1];

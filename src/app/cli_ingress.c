@@ -1,6 +1,8 @@
 #include "app/command.h"
 
+#include "api/ingress.h"
 #include "app/ingressd.h"
+#include "app/streamkey.h"
 #include "base/err.h"
 #include "io/file.h"
 
@@ -16,15 +18,27 @@ enum { FILE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096 };
 static const struct named {
     const char *key, *flag, *variable;
 } named[] = {
-    {"ws_url", "ws-url", "LIVEKIT_WS_URL"},   {"bus", "bus", "SLUICE_BUS"},
-    {"address", "address", "LS_INGEST_ADDR"}, {"log_file", "log-file", "LS_LOG"},
-    {"ftl_port", "ftl-port", "INGEST_PORT"},  {"rtmp_port", "rtmp-port", NULL},
-    {"rtmps_port", "rtmps-port", NULL},       {"rtp_port", "rtp-port", NULL},
-    {"rtp_address", "rtp-address", NULL},     {"rtp_ports", "rtp-ports", NULL},
-    {"tls_cert_file", "tls-cert", NULL},      {"tls_key_file", "tls-key", NULL},
-    {"health_port", "health-port", NULL},     {"prometheus_port", "prometheus-port", NULL},
-    {"auth_url", "auth-url", "AUTH_WS_URL"},  {"auth_ca", "auth-ca", NULL},
-    {"on_duplicate", "on-duplicate", NULL},   {"log_level", "log-level", NULL},
+    {"ws_url", "ws-url", "LIVEKIT_WS_URL"},
+    {"bus", "bus", "SLUICE_BUS"},
+    {"address", "address", "LS_INGEST_ADDR"},
+    {"log_file", "log-file", "LS_LOG"},
+    {"ftl_port", "ftl-port", "INGEST_PORT"},
+    {"rtmp_port", "rtmp-port", NULL},
+    {"rtmps_port", "rtmps-port", NULL},
+    {"rtp_port", "rtp-port", NULL},
+    {"webrtc_server_url", "webrtc-server", "WEBRTC_SERVER_URL"},
+    {"webrtc_server_secret", "webrtc-server-secret", "WEBRTC_SERVER_SECRET"},
+    {"stream_key", "stream-key", "STREAM_KEY"},
+    {"rtp_address", "rtp-address", NULL},
+    {"rtp_ports", "rtp-ports", NULL},
+    {"tls_cert_file", "tls-cert", NULL},
+    {"tls_key_file", "tls-key", NULL},
+    {"health_port", "health-port", NULL},
+    {"prometheus_port", "prometheus-port", NULL},
+    {"auth_url", "auth-url", "AUTH_WS_URL"},
+    {"auth_ca", "auth-ca", NULL},
+    {"on_duplicate", "on-duplicate", NULL},
+    {"log_level", "log-level", NULL},
 };
 
 struct ingress_args {
@@ -95,6 +109,33 @@ static int bus_path(const struct command_args *a, const struct ingress_args *in,
     return ret;
 }
 
+/* Streams for a WebRTC server elsewhere are opened by one key, Lightspeed's. */
+static int foreign_key(const struct command_args *a, const struct ingress_args *in,
+                       struct ingress_conf *c)
+{
+    struct str dir, key;
+
+    if (c->webrtc_url[0] == '\0')
+        return 0;
+    str_init(&dir, PATH_BYTES_MAX - 16);
+    str_init(&key, STREAMKEY_MAX + 1);
+    int err = 0;
+    int ret = creds_data_dir(a, in->data_dir != NULL ? in->data_dir : "", &dir);
+    if (ret == 0 && c->stream_key[0] == '\0')
+        err = streamkey_load(str_text(&dir), true, &key);
+    if (ret == 0 && err == 0 && c->stream_key[0] == '\0')
+        err = ingress_conf_set(c, "hash", "stream_key", str_text(&key));
+    if (ret == 0 && err < 0)
+        ret = command_misused("ingress", "cannot keep the stream key in %s/hash: %s",
+                              str_text(&dir), err_text(err));
+    if (ret == 0)
+        (void)printf("Stream key: %u-%s\n", INGRESS_CHANNEL_DEFAULT, c->stream_key);
+    (void)fflush(stdout);
+    str_fini(&dir);
+    str_fini(&key);
+    return ret;
+}
+
 static int open_log(const struct ingress_conf *c)
 {
     int fd = STDERR_FILENO;
@@ -113,7 +154,10 @@ static int open_log(const struct ingress_conf *c)
 /* The originals' short flags, spelt out. */
 static const char *spelt(const char *arg)
 {
-    return strcmp(arg, "-a") == 0 ? "--address" : strcmp(arg, "-l") == 0 ? "--log-file" : arg;
+    return strcmp(arg, "-a") == 0   ? "--address"
+           : strcmp(arg, "-l") == 0 ? "--log-file"
+           : strcmp(arg, "-k") == 0 ? "--stream-key"
+                                    : arg;
 }
 
 int command_ingress(const struct command_args *a)
@@ -151,6 +195,8 @@ int command_ingress(const struct command_args *a)
     ret = read_all(a, &in, &c);
     if (ret == 0)
         ret = bus_path(a, &in, &c, bus);
+    if (ret == 0)
+        ret = foreign_key(a, &in, &c);
     if (ret == 0)
         ret = open_log(&c);
     if (ret == 0 && ingressd_run(&c, bus, error) < 0)

@@ -34,7 +34,10 @@ struct ingress_conf {
     bool ftl_off, rtmp_off;
     uint32_t rtmps_port; /* RTMP over TLS: off unless set */
     bool rtmps_off;
-    uint32_t rtp_port; /* plain RTP into the default channel: off unless set */
+    const char *webrtc_url;    /* a WebRTC server elsewhere that shows the streams; "": ours does */
+    const char *webrtc_secret; /* for it; "": none */
+    const char *stream_key;    /* of the streams for it; "": the data directory's */
+    uint32_t rtp_port;         /* plain RTP into the default channel: off unless set */
     bool rtp_off;
     const char *rtp_address; /* "": loopback */
     struct ingress_ports {

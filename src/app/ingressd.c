@@ -4,10 +4,12 @@
 #include "app/door.h"
 #include "app/ftl_door.h"
 #include "app/onair.h"
+#include "app/relay.h"
 #include "app/rtmp_door.h"
 #include "app/rtp_door.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "bus/methods.h"
 #include "crypt/crypt.h"
 #include "io/file.h"
 #include "io/net.h"
@@ -29,6 +31,7 @@ struct ingressd {
     struct loop *loop;
     struct buslink *bus;
     struct authlink *auth; /* NULL: no service is asked */
+    struct relay *relay;   /* NULL: streams become participants of our rooms */
     struct onair *onair;
     struct ftl_door *ftl;
     struct rtmp_door *rtmp[RTMP_DOORS]; /* plain, over TLS; NULL: off */
@@ -55,9 +58,52 @@ static int refuse(struct ingressd *s, int err, const char *fmt, ...)
 
 /* ---- the round ---- */
 
+/* A port for a stream that the server was asked for. */
+static void open_port(struct ingressd *s, const struct psrpc_event *ev, struct tick tick)
+{
+    const Sluice__OpenPortRequest *q = ev->message;
+    Sluice__OpenPortResponse r = SLUICE__OPEN_PORT_RESPONSE__INIT;
+    struct psrpc *bus = buslink_psrpc(s->bus);
+    uint16_t port = (uint16_t)q->port;
+    char topic[8];
+
+    int err = q->port > UINT16_MAX || s->draining || s->stopping
+                  ? E_INVAL
+                  : rtp_door_add(s->rtp, &port, "PORT_", 0);
+    (void)snprintf(topic, sizeof topic, "%u", port); /* fits */
+    if (err == 0 && psrpc_serve(bus, &methods[METHOD_CLOSE_PORT], topic) < 0) {
+        (void)rtp_door_remove(s->rtp, port, tick); /* it is there */
+        err = E_LIMIT;
+    }
+    r.port = port;
+    if (err)
+        psrpc_refuse(bus, ev->id, PSRPC_RESOURCE_EXHAUSTED, err_text(err), tick);
+    else
+        psrpc_answer(bus, ev->id, &r.base, tick);
+}
+
+static void close_port(struct ingressd *s, const struct psrpc_event *ev, struct tick tick)
+{
+    const Sluice__ClosePortRequest *q = ev->message;
+    struct psrpc *bus = buslink_psrpc(s->bus);
+    char topic[8];
+
+    (void)rtp_door_remove(s->rtp, (uint16_t)q->port, tick); /* gone already: just as well */
+    psrpc_answer(bus, ev->id, NULL, tick);
+    (void)snprintf(topic, sizeof topic, "%u", q->port & UINT16_MAX); /* fits */
+    psrpc_unserve(bus, &methods[METHOD_CLOSE_PORT], topic);
+}
+
 static void on_bus_event(void *owner, const struct psrpc_event *ev, struct tick tick)
 {
-    onair_bus_event(((struct ingressd *)owner)->onair, ev, tick);
+    struct ingressd *s = owner;
+
+    if (ev->kind == PSRPC_EVT_CALL && ev->method == &methods[METHOD_OPEN_PORT])
+        open_port(s, ev, tick);
+    else if (ev->kind == PSRPC_EVT_CALL && ev->method == &methods[METHOD_CLOSE_PORT])
+        close_port(s, ev, tick);
+    else
+        onair_bus_event(s->onair, ev, tick);
 }
 
 static bool doors_busy(const struct ingressd *s)
@@ -173,7 +219,8 @@ static void on_terminate(void *owner)
 static int health_page(void *owner, const struct http_msg *m, struct str *body)
 {
     struct ingressd *s = owner;
-    bool available = buslink_up(s->bus) && !s->draining && !s->stopping;
+    bool up = s->relay != NULL || buslink_up(s->bus);
+    bool available = up && !s->draining && !s->stopping;
 
     if (strcmp(m->path, "/availability") == 0) {
         str_add(body, available ? "Available" : "Unavailable");
@@ -181,8 +228,8 @@ static int health_page(void *owner, const struct http_msg *m, struct str *body)
     }
     if (strcmp(m->path, "/") != 0)
         return 404;
-    str_add(body, buslink_up(s->bus) ? "Healthy" : "Unhealthy");
-    return buslink_up(s->bus) ? 200 : 503;
+    str_add(body, up ? "Healthy" : "Unhealthy");
+    return up ? 200 : 503;
 }
 
 static void put(struct str *out, const char *name, const char *type, const char *labels, uint64_t v)
@@ -255,6 +302,19 @@ static void put_rtp(struct str *out, const struct ingressd *s)
     put(out, dropped, NULL, "{protocol=\"rtp\",reason=\"late\"}", c.media.late);
 }
 
+static void put_relay(struct str *out, const struct ingressd *s)
+{
+    struct relay_counts c;
+
+    if (s->relay == NULL)
+        return;
+    relay_get_counts(s->relay, &c);
+    put(out, "sluice_relay_streams", "gauge", "", c.streams);
+    put(out, "sluice_relay_packets_total", "counter", "", c.packets);
+    put(out, "sluice_relay_refused_total", "counter", "", c.refused);
+    put(out, "sluice_relay_gave_up_total", "counter", "", c.gave_up);
+}
+
 static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
 {
     struct ingressd *s = owner;
@@ -284,6 +344,7 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
     put_media(body, &f.media);
     put_rtmp(body, s);
     put_rtp(body, s);
+    put_relay(body, s);
     return 200;
 }
 
@@ -419,6 +480,8 @@ static int open_rtp(struct ingressd *s)
     if (!addr_parse_ip(&cfg.at, bytes_str(local ? "127.0.0.1" : c->rtp_address), 0))
         return refuse(s, E_INVAL, "--rtp-address: '%.60s' is no IP address", c->rtp_address);
     int err = rtp_door_open(&s->rtp, &cfg);
+    if (!err && s->relay == NULL)
+        err = psrpc_serve(buslink_psrpc(s->bus), &methods[METHOD_OPEN_PORT], "");
     if (err || c->rtp_off)
         return err ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
     s->rtp_port = (uint16_t)c->rtp_port;
@@ -450,6 +513,22 @@ static int open_auth(struct ingressd *s)
                    : 0;
 }
 
+static int open_relay(struct ingressd *s)
+{
+    const struct relay_cfg cfg = {.loop = s->loop,
+                                  .url = s->conf->webrtc_url,
+                                  .secret = s->conf->webrtc_secret,
+                                  .key = s->conf->stream_key,
+                                  .seed = s->seed ^ 0x72656c61};
+
+    if (s->conf->webrtc_url[0] == '\0')
+        return 0;
+    int err = relay_open(&s->relay, &cfg);
+    return err ? refuse(s, err, "--webrtc-server: '%.100s' is no http:// or https:// address",
+                        s->conf->webrtc_url)
+               : 0;
+}
+
 static int start(struct ingressd *s, const char *bus)
 {
     struct rlimit files;
@@ -470,11 +549,17 @@ static int start(struct ingressd *s, const char *bus)
         if (err)
             return err;
     }
+    if (!err) {
+        err = open_relay(s);
+        if (err)
+            return err;
+    }
     struct onair_cfg cfg = {.loop = s->loop,
                             .bus = s->bus,
                             .auth = s->auth,
                             .refuse_second = s->conf->refuse_second,
-                            .url = s->conf->ws_url};
+                            .url = s->conf->ws_url,
+                            .relay = s->relay};
     if (!err)
         err = onair_open(&s->onair, &cfg, loop_tick(s->loop));
     if (err)
@@ -542,6 +627,7 @@ int ingressd_run(const struct ingress_conf *conf, const char *bus, char error[IN
     rtp_door_free(s->rtp);
     tls_ctx_free(s->tls);
     onair_free(s->onair);
+    relay_free(s->relay);
     authlink_free(s->auth);
     buslink_free(s->bus);
     loop_free(s->loop);

@@ -1,6 +1,7 @@
 #include "app/onair.h"
 
 #include "app/joiner.h"
+#include "app/relay.h"
 #include "app/report.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -363,6 +364,30 @@ static void stop_asking(struct onair *o, struct publisher *p)
     p->auth_id = 0;
 }
 
+static void answer(struct onair *o, struct publisher *p, enum onair_verdict v, const char *why,
+                   const char *key);
+static void ask_service(struct onair *o, struct publisher *p, const char *secret, struct tick tick);
+
+/* For a server elsewhere: one key opens every channel.  Only RTP can be passed on untouched. */
+static void ask_relay(struct onair *o, struct publisher *p, const struct media_publish *m,
+                      struct tick tick)
+{
+    p->protocol = m->protocol;
+    addr_ip_text(&m->remote, p->remote);
+    p->channel = m->channel;
+    p->next_asking = o->asking;
+    o->asking = p;
+    o->counts.waiting++;
+    if (m->protocol != MEDIA_FTL && m->protocol != MEDIA_RTP_PLAIN) {
+        answer(o, p, ONAIR_FORBIDDEN, "only FTL and RTP can be passed on", NULL);
+    } else if (o->cfg.auth != NULL) {
+        keep_claim(p, m);
+        ask_service(o, p, relay_key(o->cfg.relay), tick);
+    } else {
+        answer(o, p, ONAIR_YES, "", relay_key(o->cfg.relay));
+    }
+}
+
 void onair_ask(struct onair *o, struct publisher *p, const struct media_publish *m,
                struct tick tick)
 {
@@ -374,6 +399,10 @@ void onair_ask(struct onair *o, struct publisher *p, const struct media_publish 
     assert(p->ask == 0 && p->auth_id == 0 && p->job == NULL);
     forget_publisher(p);
     say_ended(o, p, tick);
+    if (o->cfg.relay != NULL) {
+        ask_relay(o, p, m, tick);
+        return;
+    }
     p->protocol = m->protocol;
     addr_ip_text(&m->remote, p->remote);
     bool named = m->protocol == MEDIA_FTL || (m->protocol == MEDIA_RTP_PLAIN && m->id.len == 0);
@@ -408,6 +437,11 @@ int onair_start(struct onair *o, struct publisher *p, struct tick tick)
     struct onair_job *w = find_job(o, p->ingress_id);
     int err = 0;
 
+    if (o->cfg.relay != NULL) {
+        o->counts.started++;
+        o->counts.by_protocol[p->protocol]++;
+        return relay_start(o->cfg.relay, p, tick);
+    }
     assert(p->job == NULL && p->ingress_id[0] != '\0');
     bool back = w != NULL;
     if (w != NULL && w->publisher != NULL) {
@@ -437,6 +471,8 @@ void onair_media(struct onair *o, struct publisher *p, const struct media *m, st
 {
     struct onair_job *w = p->job;
 
+    if (o->cfg.relay != NULL)
+        relay_media(o->cfg.relay, p, m);
     if (w == NULL)
         return;
     job_media(w->job, m, tick);
@@ -456,6 +492,8 @@ void onair_end(struct onair *o, struct publisher *p, bool clean, struct tick tic
     say_ended(o, p, tick);
     forget_publisher(p);
     p->job = NULL;
+    if (o->cfg.relay != NULL)
+        relay_end(o->cfg.relay, p);
     if (w == NULL)
         return;
     w->publisher = NULL;
@@ -465,6 +503,8 @@ void onair_end(struct onair *o, struct publisher *p, bool clean, struct tick tic
 
 void onair_stop(struct onair *o, struct tick tick)
 {
+    if (o->cfg.relay != NULL)
+        relay_stop(o->cfg.relay);
     for (uint32_t i = 0; i < o->job_n; i++) {
         job_stop(o->job[i]->job, "the service stops", tick);
         drain_job(o, o->job[i], tick);
@@ -473,7 +513,7 @@ void onair_stop(struct onair *o, struct tick tick)
 
 bool onair_busy(const struct onair *o)
 {
-    return o->job_n > 0;
+    return o->job_n > 0 || (o->cfg.relay != NULL && relay_busy(o->cfg.relay));
 }
 
 /* ---- the bus ---- */
@@ -716,6 +756,8 @@ static void pump(struct onair *o, struct onair_job *w, struct tick tick)
 
 void onair_round(struct onair *o, struct tick tick)
 {
+    if (o->cfg.relay != NULL)
+        relay_round(o->cfg.relay, tick);
     for (uint32_t i = 0; i < o->job_n;) {
         struct onair_job *w = o->job[i];
         pump(o, w, tick);
@@ -733,6 +775,9 @@ void onair_round(struct onair *o, struct tick tick)
 us_t onair_deadline(const struct onair *o)
 {
     us_t at = o->cfg.auth != NULL ? authlink_deadline(o->cfg.auth) : US_NEVER;
+
+    if (o->cfg.relay != NULL)
+        at = us_min(at, relay_deadline(o->cfg.relay));
 
     for (uint32_t i = 0; i < o->job_n; i++) {
         const struct onair_job *w = o->job[i];

@@ -63,6 +63,7 @@ struct publisher {
 };
 
 struct onair;
+struct relay;
 
 struct onair_cfg {
     struct loop *loop;
@@ -70,6 +71,7 @@ struct onair_cfg {
     struct authlink *auth; /* NULL: local keys rule alone */
     bool refuse_second;    /* a second publisher on a key is turned away instead of taking over */
     const char *url;       /* of the room's server, where the bus names none */
+    struct relay *relay;   /* not NULL: streams go to a server elsewhere, the bus is not asked */
 };
 
 struct onair_counts {

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "io/udp.h"
 
+#include <stdio.h>
+
 enum { BATCHES_PER_ROUND = 8, QUESTION_BYTES = 600, TX_ARENA_BYTES = 64 << 10 };
 
 enum line_state {
@@ -217,8 +219,12 @@ int rtp_door_add(struct rtp_door *d, uint16_t *port, const char *id, uint32_t ch
         return d->line_n == RTP_DOOR_PORTS_MAX ? E_LIMIT : E_NOMEM;
     *l = (struct line){.door = d, .channel = channel, .publisher = {.ops = &publisher_ops}};
     l->udp.fd4 = l->udp.fd6 = -1;
-    bool fits = str_copy(l->id, sizeof l->id, bytes_str(id));
-    int err = fits ? bind_line(d, l, *port) : E_INVAL;
+    size_t n = strlen(id);
+    int err = n + sizeof "65535" <= sizeof l->id ? bind_line(d, l, *port) : E_INVAL;
+    if (err == 0 && n > 0 && id[n - 1] == '_')
+        (void)snprintf(l->id, sizeof l->id, "%s%u", id, l->udp.port); /* fits */
+    else if (err == 0)
+        memcpy(l->id, id, n + 1);
     if (err == 0)
         err = plain_open(&l->plain);
     if (err == 0)

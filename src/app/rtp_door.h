@@ -35,7 +35,8 @@ struct rtp_door_counts {
 MUST_CHECK int rtp_door_open(struct rtp_door **ret, const struct rtp_door_cfg *cfg);
 void rtp_door_free(struct rtp_door *d); /* NULL allowed */
 /* Opens a port; 0: any.  Its stream is that of the ingress `id`, or of the channel where id is "".
- * *port is the real one.  -EADDRINUSE (also: all of the range are), E_LIMIT, -errno. */
+ * An id that ends in '_' gets the port's number behind it.  *port is the real one.  -EADDRINUSE
+ * (also: all of the range are), E_LIMIT, -errno. */
 MUST_CHECK int rtp_door_add(struct rtp_door *d, uint16_t *port, const char *id, uint32_t channel);
 /* False: no such port.  Its stream ends. */
 bool rtp_door_remove(struct rtp_door *d, uint16_t port, struct tick tick);

@@ -113,6 +113,7 @@ static void start_ingest(struct up *u)
     add_arg(k, &n, "--address", c->ingest_address);
     if (c->auth_url[0] != '\0' && setenv("AUTH_WS_URL", c->auth_url, 1) != 0)
         return; /* without memory, and without the service nobody may come in */
+    k->argv[n++] = "--webrtc-server="; /* whatever the variable says: the rooms are here */
     add_arg(k, &n, "--config", c->ingress_config);
     child_start(k, clock_now());
 }

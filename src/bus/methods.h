@@ -22,6 +22,8 @@ enum method {
     METHOD_ROTATE_KEY,           /* sluice.RotateKeyRequest -> livekit.IngressInfo */
     /* An ingress's. */
     METHOD_START_INGRESS,       /* rpc.StartIngressRequest -> livekit.IngressInfo */
+    METHOD_OPEN_PORT,           /* sluice.OpenPortRequest -> sluice.OpenPortResponse */
+    METHOD_CLOSE_PORT,          /* sluice.ClosePortRequest -> Empty; topic: the port */
     METHOD_LIST_ACTIVE_INGRESS, /* rpc.ListActiveIngressRequest -> rpc.ListActiveIngressResponse */
     /* A session's; topic: the ingress id. */
     METHOD_UPDATE_INGRESS, /* livekit.UpdateIngressRequest -> livekit.IngressState */

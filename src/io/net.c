@@ -43,6 +43,17 @@ static bool is_link_local(const struct addr *a)
     return a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
 }
 
+bool net_peer(int fd, struct addr *out)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+
+    if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
+        return false;
+    net_addr_from(&name, out);
+    return true;
+}
+
 uint32_t net_interfaces(struct net_interface *out, uint32_t max)
 {
     struct ifaddrs *list, *i;

@@ -21,6 +21,9 @@ struct net_interface {
 void net_addr_from(const struct sockaddr_storage *in, struct addr *out);
 socklen_t net_addr_to(const struct addr *in, struct sockaddr_storage *out);
 
+/* The other end of a connection. */
+MUST_CHECK bool net_peer(int fd, struct addr *out);
+
 /* Addresses of the interfaces that are up; returns how many. */
 uint32_t net_interfaces(struct net_interface *out, uint32_t max);
 

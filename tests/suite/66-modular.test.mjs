@@ -1,9 +1,14 @@
 /* The parts taken one by one: plain RTP in, and an ingest that feeds a foreign WebRTC server. */
 import { spawn } from 'node:child_process';
 import dgram from 'node:dgram';
+import { readFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { join } from 'node:path';
 import { audioClip, videoClip } from '../lib/clips.mjs';
-import { startSite } from '../lib/ingest.mjs';
-import { assert, gathering, hears, pageA, Person, sees, test, until } from '../lib/kit.mjs';
+import { FtlClient } from '../lib/ftl.mjs';
+import { startIngest, startSite } from '../lib/ingest.mjs';
+import { assert, gathering, hears, pageA, Person, sees, test, token, until } from '../lib/kit.mjs';
+import { tone } from '../lib/marker.mjs';
 import { ORIGINAL } from '../lib/server.mjs';
 
 const skip = ORIGINAL && 'the original takes no RTP';
@@ -48,3 +53,166 @@ test('rtp: ffmpeg -f rtp -> chromium; a second sender is dropped until the first
 /* The picture changes hands within one track. */
 const sees2 = (viewer, who) =>
     until(`${who.id} is seen`, async () => (await viewer.look()).some((x) => x.kind === 'video' && x.identity === who.identity && x.seen?.id === who.id), 20000);
+
+/* The WebRTC server of ITGv2 by its contract, as far as an ingest sees it; o.lightspeed: the older one, which knows no /stream. */
+async function standIn(o = {}) {
+    const open = new Map();
+    const calls = [];
+    const bind = (port) =>
+        new Promise((ok, no) => {
+            const s = dgram.createSocket('udp4');
+            const got = { s, types: {}, seqs: {}, bytes: 0 };
+            s.on('message', (m) => {
+                const pt = m[1] & 127;
+                got.types[pt] = (got.types[pt] ?? 0) + 1;
+                (got.seqs[pt] ??= []).push(m.readUInt16BE(2));
+                o.pass?.send(m, o.to, '127.0.0.1');
+            });
+            s.on('error', no);
+            s.bind(port, '127.0.0.1', () => ok((open.set(s.address().port, got), got)));
+        });
+    const http = createServer(async (q, r) => {
+        const url = new URL(q.url, 'http://x');
+        calls.push(`${q.method} ${url.pathname}${url.search}`);
+        if (o.lightspeed || url.pathname !== '/stream') return r.writeHead(404).end('404 page not found\n');
+        if (o.secret && q.headers.authorization !== `Bearer ${o.secret}`) return r.writeHead(401).end('no\n');
+        if (q.method === 'POST') {
+            const g = await bind(Number(url.searchParams.get('port') ?? 0));
+            return r.writeHead(200).end(`${JSON.stringify({ port: g.s.address().port })}\n`);
+        }
+        if (q.method !== 'DELETE') return r.writeHead(405).end();
+        const port = Number(url.searchParams.get('port'));
+        open.get(port)?.s.close();
+        return r.writeHead(204).end();
+    });
+    await new Promise((ok) => http.listen(0, '127.0.0.1', ok));
+    return { calls, open, bind, url: `http://localhost:${http.address().port}`, stop: () => new Promise((ok) => http.close(ok)) };
+}
+
+const last = (g, pt) => g?.types[pt] ?? 0;
+
+test('relay: FTL in, a stream of an ITGv2 server: POST, RTP in order, DELETE', { skip, timeout: 60000 }, async () => {
+    const server = await standIn({ secret: 's3cret' });
+    const i = await startIngest({ bus: '/nonexistent/bus.sock', args: ['--webrtc-server', server.url, '--webrtc-server-secret', 's3cret', '-k', 'abc'] });
+    const [video, audio] = [await videoClip('h264', 43), await audioClip(43)];
+    const bad = new FtlClient({ port: i.ftl, key: '77-abd', video, audio, fps: 15, flood_ms: 0 });
+    const f = new FtlClient({ port: i.ftl, key: '77-abc', video, audio, fps: 15, flood_ms: 300 });
+    try {
+        await assert.rejects(bad.start(), { code: 405 });
+        assert.deepEqual(server.calls, [], 'nothing is asked for before the key is proven');
+        await f.start();
+        const g = await until('a port is open', () => [...server.open.values()][0]);
+        await until('both kinds arrive', () => last(g, 96) > 100 && last(g, 97) > 100);
+        assert.deepEqual(Object.keys(g.types), ['96', '97']);
+        for (const pt of [96, 97])
+            assert.ok(g.seqs[pt].every((s, n, all) => n === 0 || s === ((all[n - 1] + 1) & 0xffff)), `${pt} in order`);
+        await f.stop();
+        await until('DELETE', () => server.calls.length === 2);
+        assert.deepEqual(server.calls, ['POST /stream', `DELETE /stream?port=${[...server.open.keys()][0]}`]);
+    } finally {
+        await f.stop();
+        assert.equal(await i.stop(), 0, i.log());
+        await server.stop();
+    }
+});
+
+test('relay: FTL in, the one port of an original Lightspeed server', { skip, timeout: 60000 }, async () => {
+    const server = await standIn({ lightspeed: true });
+    const g = await server.bind(65535);
+    const i = await startIngest({ bus: '/nonexistent/bus.sock', args: ['--webrtc-server', server.url, '-k', 'abc'] });
+    const f = new FtlClient({ port: i.ftl, key: '77-abc', video: await videoClip('h264', 43), audio: await audioClip(43), fps: 15, flood_ms: 0 });
+    try {
+        await f.start();
+        await until('both kinds arrive', () => last(g, 96) > 50 && last(g, 97) > 50);
+        await f.stop();
+        assert.deepEqual(server.calls, ['POST /stream']);
+    } finally {
+        await f.stop();
+        assert.equal(await i.stop(), 0, i.log());
+        g.s.close();
+        await server.stop();
+    }
+});
+
+test('relay: a server that is away: the streamer is told', { skip, timeout: 60000 }, async () => {
+    const server = await standIn();
+    const i = await startIngest({ bus: '/nonexistent/bus.sock', args: ['--webrtc-server', server.url, '-k', 'abc'] });
+    await server.stop();
+    const f = new FtlClient({ port: i.ftl, key: '77-abc', video: await videoClip('h264', 43), audio: await audioClip(43), fps: 15, flood_ms: 0 });
+    try {
+        await f.start();
+        await until('410', () => f.codes.includes(410), 25000);
+    } finally {
+        await f.stop();
+        assert.equal(await i.stop(), 0, i.log());
+    }
+});
+
+const ask = (url, method, bearer) => fetch(url, { method, headers: bearer ? { authorization: `Bearer ${bearer}` } : {} });
+
+/* The status that a WebSocket is refused with; 101: it is not. */
+const upgrade = (url) =>
+    new Promise((ok, no) => {
+        const q = request(url, { headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==' } });
+        q.on('response', (r) => ok((r.resume(), r.statusCode)));
+        q.on('upgrade', (r, s) => ok((s.destroy(), r.statusCode)));
+        q.on('error', no);
+        q.end();
+    });
+
+/* Takes streams for N as ITGv2 does; `f(site, secret)`. */
+async function withStreams(ingest, f) {
+    const site = await startSite({ ingest });
+    try {
+        await f(site, readFileSync(join(site.dir, 'admin'), 'utf8').trim());
+    } finally {
+        assert.deepEqual(await site.stop(), [0, 0]);
+    }
+}
+
+test('POST /stream: the secret, ports of a range, and their end', { skip, timeout: 60000 }, () =>
+    withStreams(['--rtp-ports', '42310-42311'], async (site, secret) => {
+        const stream = `${site.http}/stream`;
+        for (const bearer of [undefined, 'wrong', `${secret}x`, await token('ann', 'x')])
+            for (const method of ['POST', 'DELETE']) assert.equal((await ask(`${stream}?port=5`, method, bearer)).status, 401);
+        assert.equal((await ask(stream, 'GET', secret)).status, 405);
+        assert.equal((await ask(stream, 'DELETE', secret)).status, 400);
+        assert.equal((await ask(`${stream}?port=x`, 'DELETE', secret)).status, 400);
+        assert.equal((await ask(`${stream}?port=x`, 'POST', secret)).status, 400);
+        assert.equal((await ask(`${stream}?port=42310`, 'DELETE', secret)).status, 204, 'unknown ones too');
+        const made = await Promise.all([ask(stream, 'POST', secret), ask(stream, 'POST', await token('', undefined, { ingressAdmin: true, roomJoin: false }))]);
+        assert.deepEqual(made.map((r) => r.status), [200, 200]);
+        assert.deepEqual((await Promise.all(made.map((r) => r.text()))).sort(), ['{"port":42310}\n', '{"port":42311}\n']);
+        assert.equal((await ask(stream, 'POST', secret)).status, 500, 'the range is used up');
+        assert.equal((await ask(`${stream}?port=42310`, 'POST', secret)).status, 500, 'in use');
+        assert.equal(await upgrade(`${site.http}/websocket?port=42310`), 101);
+        assert.equal(await upgrade(`${site.http}/websocket?port=42312`), 404);
+        assert.equal((await ask(`${stream}?port=42310`, 'DELETE', secret)).status, 204);
+        assert.equal(await upgrade(`${site.http}/websocket?port=42310`), 404);
+        await until('the port is free', async () => (await (await ask(stream, 'POST', secret)).text()) === '{"port":42310}\n');
+    }));
+
+test('POST /stream: our own ingest feeds our own server; the page of port N shows it, and is closed at the end', { skip, timeout: 90000 }, () =>
+    withStreams([], async (site, secret) => {
+        const i = await startIngest({ bus: '/nonexistent/bus.sock', args: ['--webrtc-server', site.http, '--webrtc-server-secret', secret, '-k', 'abc'] });
+        const f = new FtlClient({ port: i.ftl, key: '77-abc', video: await videoClip('h264', 44), audio: await audioClip(44), fps: 15, flood_ms: 300 });
+        const page = await pageA();
+        try {
+            await f.start();
+            const port = await until('relay', () => /relay port=(\d+)/.exec(i.log())?.[1]);
+            await page.call('lightspeed', 'n', `${site.ws}/websocket?port=${port}`);
+            let first;
+            await until('44 is seen and heard', async () => {
+                const s = await page.call('seen', 'n');
+                first ??= s.seen?.count;
+                return s.seen?.id === 44 && Math.abs(s.hz - tone(44)) < 15 && s.seen.count !== first;
+            }, 20000);
+            await f.stop();
+            await until('its socket is closed', async () => (await page.call('seen', 'n')).events.includes('close 1001'), 15000);
+            assert.equal(await upgrade(`${site.http}/websocket?port=${port}`), 404);
+        } finally {
+            await page.call('closeStream', 'n', true);
+            await f.stop();
+            assert.equal(await i.stop(), 0, i.log());
+        }
+    }));
