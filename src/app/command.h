@@ -108,6 +108,7 @@ int command_generate_keys(const struct command_args *a);
 int command_ports(const struct command_args *a);
 int command_join(const struct command_args *a);
 int command_ingress(const struct command_args *a);
+int command_lightspeed(const struct command_args *a);
 int command_samples(const struct command_args *a);
 int command_create_ingress(const struct command_args *a);
 int command_update_ingress(const struct command_args *a);

@@ -66,6 +66,16 @@ static const struct command commands[] = {
     {"list-ingress", command_list_ingress, "what may stream here, and what does",
      "sluice ingress list [--room NAME] [--id ID] [--limit N] [--json]\n" WHERE},
     {"delete-ingress", command_delete_ingress, NULL, "sluice ingress delete ID\n" WHERE},
+    {"lightspeed", command_lightspeed, "`sluice up` with the flags of Project Lightspeed",
+     "sluice lightspeed [flags]\n"
+     "  -a, --address IP -k, --stream-key KEY   of lightspeed-ingest (LS_INGEST_ADDR, STREAM_KEY)\n"
+     "  --addr IP             for HTTP (localhost)\n"
+     "  --ip IP               offered to viewers (WEBSOCKET_HOST)\n"
+     "  --ports A-B           for media\n"
+     "  --ws-port PORT        of /websocket (WEBSOCKET_PORT, 8080)\n"
+     "  --ice-servers URLS    (ICE_SERVERS)\n"
+     "  INGEST_PORT           of FTL (8084)\n"
+     "Flags of `sluice up` are taken too.\n"},
     {"token", command_token, "make an access token",
      "sluice token create --room NAME --identity NAME [flags]\n"
      "  --join --create --list --admin --record --ingress-admin   grants (join when a room is "
@@ -196,20 +206,21 @@ static bool is_name(const char *argv0, const char *name)
     return strcmp(slash != NULL ? slash + 1 : argv0, name) == 0;
 }
 
-/* Executables of the originals that this version has no part for. */
-static int absent_part(const char *argv0)
+/* The originals' executables that are one command here; NULL: none of them. */
+static const struct command *command_of_name(const char *argv0)
 {
-    static const char *const absent[] = {"egress", "lightspeed-webrtc", "itg-webrtc",
-                                         "lightspeed-ingest"};
+    static const struct {
+        const char *name, *command;
+    } same[] = {{"ingress", "ingress"},
+                {"lightspeed-webrtc", "lightspeed"},
+                {"itg-webrtc", "lightspeed"},
+                {"lightspeed-ingest", "lightspeed"}};
 
-    for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
-        if (is_name(argv0, absent[i])) {
-            (void)fprintf(stderr, "%s: this version of sluice has rooms only; see `sluice help`\n",
-                          absent[i]);
-            return COMMAND_MISUSED;
-        }
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        if (is_name(argv0, same[i].name))
+            return find_command(same[i].command);
     }
-    return COMMAND_OK;
+    return NULL;
 }
 
 int main(int argc, char **argv, char **envp)
@@ -220,15 +231,20 @@ int main(int argc, char **argv, char **envp)
 
     if (argc < 1)
         return COMMAND_MISUSED;
-    int ret = absent_part(argv[0]);
-    if (ret != COMMAND_OK)
-        return ret;
+    if (is_name(argv[0], "egress")) {
+        (void)fprintf(stderr, "egress: this version of sluice does not record yet\n");
+        return COMMAND_MISUSED;
+    }
     /* As livekit-server, flags alone mean the server. */
     if (is_name(argv[0], "livekit-server") &&
         (a.argc == 0 || (a.argv[0][0] == '-' && find_command(a.argv[0]) == NULL)))
         return command_server(&a);
-    if (is_name(argv[0], "ingress"))
-        return command_ingress(&a);
+    const struct command *named = command_of_name(argv[0]);
+    if (named != NULL && a.argc == 1 && strcmp(a.argv[0], "--help") == 0)
+        return command_help(
+            &(struct command_args){.argc = 1, .argv = &named->name, .envp = a.envp});
+    if (named != NULL)
+        return named->run(&a);
     if (a.argc == 0) {
         (void)command_help(&a);
         return COMMAND_MISUSED;

@@ -281,6 +281,11 @@ test('ftl: the server is killed and comes back: streamer and viewer return by th
             }, 40000);
             console.log(`      the picture was back ${Date.now() - t0} ms after the server`);
             await Promise.all([sees(a, f), hears(a, f)]);
+            /* An orderly stop dismisses viewers; the stream is there for those who come. */
+            await own.restart('SIGINT');
+            await a.leave();
+            await a.join('again', { ws: own.ws });
+            await Promise.all([sees(a, f, 20000), hears(a, f, 20000)]);
             assert.deepEqual(f.codes, [], 'the streamer heard nothing of it');
             assert.ok(!f.closed, 'its connection stood');
         });
@@ -339,6 +344,31 @@ test('sluice up takes a stream on the default key, and goes on after its ingress
         const code = await up.stop();
         rmSync(dir, { recursive: true, force: true });
         assert.equal(code, 0, up.log().slice(-3000));
+    }
+});
+
+test('sluice lightspeed takes the flags and variables of the original', { skip, timeout: 60000 }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'e2e-ls-'));
+    const port = await freeUdp();
+    const ls = await startServer({ command: 'lightspeed', env: { INGEST_PORT: String(port), LS_INGEST_ADDR: '127.0.0.1', ICE_SERVERS: 'none' },
+        args: ['--data-dir', dir, '-k', 'aKeyOfMine', '--ip', 'none', '--ws-port=0', '--rtp-port', '65535', '--rtmp-port', '0', 'run'] });
+    const a = new Person(await pageA(), 'ann', 1);
+    let f;
+    try {
+        await gathering([a, { leave: () => f?.stop() }], async () => {
+            await until('the stream is taken', async () => {
+                f = Object.assign(new FtlClient({ port, key: '77-aKeyOfMine', ...(await clip(48)), flood_ms: 0 }), { identity: 'live', id: 48 });
+                await f.start();
+                return true;
+            }, 15000, 300);
+            await a.join('live', { ws: ls.ws });
+            await sees(a, f);
+        });
+        assert.match(ls.log(), /--rtp-port is accepted and has no effect/);
+    } finally {
+        const code = await ls.stop();
+        rmSync(dir, { recursive: true, force: true });
+        assert.equal(code, 0, ls.log().slice(-3000));
     }
 });
 
