@@ -47,6 +47,7 @@ soak: ## the simulation, 20,000 seeds
 
 install: build ## into DESTDIR and PREFIX
 	install -D -m 0755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+	@[ ! -f $(BUILD)/sluice-media ] || install -D -m 0755 $(BUILD)/sluice-media $(DESTDIR)$(PREFIX)/bin/sluice-media
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/sluice/bin
 	@for n in livekit-server livekit-cli ingress egress lightspeed-webrtc itg-webrtc lightspeed-ingest; do \
 	  ln -sf ../../../bin/sluice $(DESTDIR)$(PREFIX)/lib/sluice/bin/$$n; done

@@ -39,6 +39,7 @@ static void find_sources(const struct command_args *a, struct sources *s)
     *s = (struct sources){.config = "", .body = env != NULL ? env : ""};
     for (int i = 0; i < a->argc; i++) {
         (void)take_value(a, &i, "--config", &s->config);
+        (void)take_value(a, &i, "--server-config", &s->config);
         (void)take_value(a, &i, "--config-body", &s->body);
         if (strcmp(a->argv[i], "--disable-strict-config") == 0)
             s->loose = true;
@@ -92,6 +93,7 @@ static int read_flags(const char *name, const struct command_args *a, struct con
                                    a->argv[i], name);
         if (strcmp(a->argv[i], "--disable-strict-config") == 0 ||
             take_value(a, &at, "--config", &unused) ||
+            take_value(a, &at, "--server-config", &unused) ||
             take_value(a, &at, "--config-body", &unused)) {
             i = at + 1;
             continue;

@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 
+enum { LOCAL_BYTES_MAX = 8 << 20 };
+
 enum { HEADERS_MAX = 24, HEADER_TEXT_MAX = 4096, WS_CHUNK_BYTES = 16 << 10 };
 
 enum conn_state {
@@ -224,11 +226,12 @@ static void answer_locally(struct conn *c, const struct http_msg *m)
     struct door *d = c->door;
     struct str body;
 
-    str_init(&body, 1 << 20);
+    str_init(&body, LOCAL_BYTES_MAX);
     int status = d->cfg.local(d->cfg.local_owner, m, &body);
     const char *ask = status == 401 ? "WWW-Authenticate: Basic realm=\"metrics\"\r\n" : NULL;
     conn_answer(c, &(struct answer){.status = status,
-                                    .type = "text/plain; version=0.0.4",
+                                    .type = d->cfg.local_type != NULL ? *d->cfg.local_type
+                                                                      : "text/plain; version=0.0.4",
                                     .headers = ask,
                                     .body = str_bytes(&body)});
     str_fini(&body);

@@ -38,6 +38,8 @@ struct door_cfg {
     struct node *node; /* NULL: `local` answers */
     door_local_fn *local;
     void *local_owner;
+    const char *const
+        *local_type; /* where `local` leaves its content type; NULL: that of metrics */
     uint32_t connections_max;
     size_t body_bytes_max;
     bool pages;

@@ -16,7 +16,10 @@ static const struct command commands[] = {
     {"up", command_up, "everything on this machine, with keys made at first start",
      "sluice up [flags of `sluice server`]\n"
      "Starts the server and the ingress, prints one screen, stops with Ctrl-C.\n"
-     "  --data-dir DIR        keys and data (~/.local/share/sluice)\n"},
+     "  --data-dir DIR        keys and data (~/.local/share/sluice)\n"
+     "  --server-config FILE --ingress-config FILE --egress-config FILE\n"
+     "                        the originals' files, side by side (LIVEKIT_CONFIG is text;\n"
+     "                        INGRESS_CONFIG_FILE, EGRESS_CONFIG_FILE)\n"},
     {"server", command_server, "rooms and media, configured like livekit-server",
      "sluice server [--config FILE] [flags]\n"
      "  --config FILE         a livekit-server YAML file\n"

@@ -5,7 +5,9 @@
 #include "app/gate.h"
 #include "app/metrics.h"
 #include "app/offer.h"
+#include "app/webroot.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "crypt/cert.h"
 #include "crypt/crypt.h"
@@ -40,10 +42,13 @@ struct server {
     uint32_t worker_n;
     struct node *node;
     struct backbone *back;
-    struct door *door, *metrics_door;
+    struct door *door, *metrics_door, *web_door; /* the latter two may be NULL */
+    struct webroot web;
+    const char *web_type;
     struct gate *gate; /* NULL: no media over TCP */
     struct fetch *fetch;
     struct node_cfg node_cfg;
+    struct str ice_servers;
     struct node_preset preset[CONF_ROOMS_MAX];
     struct server_ready ready;
     bool blocked; /* a command found its ring full this round */
@@ -206,6 +211,10 @@ static void round_of(void *owner)
         door_tick(s->metrics_door, tick);
         at = door_deadline(s->metrics_door);
     }
+    if (s->web_door != NULL) {
+        door_tick(s->web_door, tick);
+        at = us_min(at, door_deadline(s->web_door));
+    }
     if (s->gate != NULL) {
         gate_tick(s->gate, tick.now);
         at = us_min(at, gate_deadline(s->gate));
@@ -305,6 +314,13 @@ static int metrics_page(void *owner, const struct http_msg *m, struct str *body)
     if (s->ready.one_port)
         metrics_add_strays(body, strays);
     return 200;
+}
+
+static int web_page(void *owner, const struct http_msg *m, struct str *body)
+{
+    struct server *s = owner;
+
+    return webroot_get(&s->web, m, body, &s->web_type);
 }
 
 /* ---- start ---- */
@@ -424,6 +440,31 @@ static int open_fetch(struct server *s)
     return err < 0 ? refuse(s, err, "cannot start: %s", err_text(err)) : 0;
 }
 
+/* "stun:a:3478,turn:b" as the node wants it; "none" and "" mean none. */
+static int ice_servers(struct server *s)
+{
+    const char *at = s->conf->ice_servers;
+    const char *sep = "";
+
+    str_init(&s->ice_servers, 1 << 15);
+    if (at[0] == '\0' || strcmp(at, "none") == 0)
+        return 0;
+    str_add(&s->ice_servers, "[{\"urls\":[");
+    for (size_t n; *at != '\0'; at += n + (at[n] == ',')) {
+        n = strcspn(at, ",");
+        if (n == 0)
+            continue;
+        if (strncmp(at, "stun:", 5) != 0 && strncmp(at, "stuns:", 6) != 0)
+            return refuse(s, E_INVAL, "--ice-servers: '%.*s' is no stun: address", (int)n, at);
+        str_add(&s->ice_servers, sep);
+        json_add_text(&s->ice_servers, bytes_of(at, n));
+        sep = ",";
+    }
+    str_add(&s->ice_servers, "]}]");
+    s->node_cfg.ice_servers_json = str_text(&s->ice_servers);
+    return s->ice_servers.failed ? refuse(s, E_NOMEM, "cannot start: out of memory") : 0;
+}
+
 static int open_node(struct server *s)
 {
     const struct conf *c = s->conf;
@@ -475,6 +516,9 @@ static int open_node(struct server *s)
         .admin_secret = c->admin_secret[0] != '\0' ? c->admin_secret : NULL,
         .default_key = c->stream_key[0] != '\0' ? c->stream_key : NULL,
     };
+    int err = ice_servers(s);
+    if (err < 0)
+        return err;
     for (uint32_t i = 0; i < c->room_n; i++)
         s->preset[i] = preset_of(&c->room[i]);
     for (uint32_t i = 0; i < c->key_n; i++)
@@ -482,7 +526,7 @@ static int open_node(struct server *s)
     n->candidate_n = offer_candidates(c, &ports, n->candidate, ARRAY_LEN(n->candidate));
     s->ready.candidate = n->candidate;
     s->ready.candidate_n = n->candidate_n;
-    int err = node_open(&s->node, n, loop_tick(s->loop));
+    err = node_open(&s->node, n, loop_tick(s->loop));
     if (err < 0)
         return refuse(s, err, "cannot start: %s", err_text(err));
     return backbone_load(s->back, s->node, s->error);
@@ -580,6 +624,33 @@ static int open_doors(struct server *s)
                       "--prometheus-port");
 }
 
+/* A built page of the originals, on a port of its own. */
+static int open_web(struct server *s)
+{
+    const struct conf *c = s->conf;
+    uint16_t port = 0;
+    struct door_cfg cfg = {.loop = s->loop,
+                           .connections_max = 1024,
+                           .body_bytes_max = 4096,
+                           .local = web_page,
+                           .local_owner = s,
+                           .local_type = &s->web_type,
+                           .seed = s->seed ^ 0x776562};
+
+    if (c->web_root[0] == '\0')
+        return 0;
+    s->web = (struct webroot){.dir = c->web_root,
+                              .ws_url = c->websocket_url,
+                              .ws_port = s->ready.whip_port != 0 ? s->ready.whip_port
+                                                                 : s->ready.http_port};
+    int err = door_open(&s->web_door, &cfg);
+    if (err < 0)
+        return refuse(s, err, "cannot start: %s", err_text(err));
+    err = listen_all(s, s->web_door, c->web_port, &port, "--web-port");
+    s->ready.web_port = port;
+    return err;
+}
+
 static bool hand_over(void *owner, uint8_t worker, int fd, const struct path *path,
                       struct bytes first)
 {
@@ -642,8 +713,9 @@ static void tell_ready(struct server *s)
     str_printf(&line, "{\"http\":%u,\"udp\":[", s->ready.http_port);
     for (uint32_t i = 0; i < s->worker_n; i++)
         str_printf(&line, "%s%u", i > 0 ? "," : "", s->ready.udp_port[i]);
-    str_printf(&line, "],\"tcp\":%u,\"whip\":%u,\"metrics\":%u,\"pid\":%d}\n", s->ready.tcp_port,
-               s->ready.whip_port, s->ready.metrics_port, (int)getpid());
+    str_printf(&line, "],\"tcp\":%u,\"whip\":%u,\"web\":%u,\"metrics\":%u,\"pid\":%d}\n",
+               s->ready.tcp_port, s->ready.whip_port, s->ready.web_port, s->ready.metrics_port,
+               (int)getpid());
     if (write(fd, line.p, line.len) < 0)
         LOG_W("ready_fd", "error=\"%s\"", err_text(-errno));
     if (fd > 2)
@@ -684,6 +756,8 @@ static int server_start(struct server *s)
     if (err == 0)
         err = open_doors(s);
     if (err == 0)
+        err = open_web(s);
+    if (err == 0)
         err = tell_urls(s);
     if (err == 0)
         err = open_signals(s);
@@ -702,6 +776,7 @@ static void server_stop(struct server *s)
     gate_free(s->gate);
     door_free(s->door);
     door_free(s->metrics_door);
+    door_free(s->web_door);
     if (s->node != NULL)
         node_free(s->node);
     backbone_close(s->back);
@@ -709,6 +784,7 @@ static void server_stop(struct server *s)
         worker_free(s->worker[i]);
     fetch_free(s->fetch);
     cert_free(s->cert);
+    str_fini(&s->ice_servers);
     loop_free(s->loop);
 }
 

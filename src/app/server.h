@@ -16,6 +16,7 @@ enum { SERVER_ERROR_MAX = 320, SERVER_STOP_US = 3 * 1000 * 1000 };
 struct server_ready {
     uint16_t http_port, metrics_port; /* 0: none */
     uint16_t whip_port;               /* 0: none */
+    uint16_t web_port;                /* of --web-root; 0: none */
     uint16_t udp_port[WORKER_MAX];
     uint16_t tcp_port; /* 0: none */
     bool one_port;     /* all workers have the first UDP port */

@@ -97,8 +97,9 @@ static void start_ingest(struct up *u)
                        c->rtp_ports.last); /* fits */
     *k = (struct child){.name = "ingress", .argv = {"sluice", "ingress", "--with-parent"}};
     add_arg(k, &n, "--bus", u->bus);
-    add_arg(k, &n, "--ftl-port", u->ftl_port);
-    if (c->rtmp_port != RTMP_PORT) /* else what the ingress's file says */
+    if (c->ftl_port != FTL_PORT) /* else what the ingress's file says */
+        add_arg(k, &n, "--ftl-port", u->ftl_port);
+    if (c->rtmp_port != RTMP_PORT)
         add_arg(k, &n, "--rtmp-port", u->rtmp_port);
     if (c->rtp_port != 0)
         add_arg(k, &n, "--rtp-port", u->rtp_port);
@@ -246,13 +247,41 @@ static int secrets(struct up *u, struct conf *c)
                    : 0;
 }
 
-int command_up(const struct command_args *a)
+/* Lightspeed's variables, before the flags that overrule them. */
+static bool with_variables(const struct command_args *a, const char *argv[], int max,
+                           struct command_args *out)
 {
+    static const struct {
+        const char *variable, *flag;
+    } same[] = {{"WEBSOCKET_HOST", "--node-ip"}, {"WEBSOCKET_PORT", "--ws-port"}};
+    int n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        const char *v = command_env(a, same[i].variable);
+        if (v == NULL)
+            continue;
+        argv[n++] = same[i].flag;
+        argv[n++] = strcmp(v, "localhost") == 0 ? "127.0.0.1" : v;
+    }
+    if (a->argc > max - n)
+        return false;
+    for (int i = 0; i < a->argc; i++)
+        argv[n++] = a->argv[i];
+    *out = (struct command_args){.argc = n, .argv = argv, .envp = a->envp};
+    return true;
+}
+
+int command_up(const struct command_args *given)
+{
+    const char *argv[4 * COMMAND_LIST_MAX];
+    struct command_args all, *a = &all;
     char error[SERVER_ERROR_MAX] = "";
     struct str dir;
     struct up up = {0};
     struct conf c;
 
+    if (!with_variables(given, argv, ARRAY_LEN(argv), a))
+        return command_misused("up", "too many arguments");
     conf_init(&c);
     str_init(&dir, 4000);
     c.log_level = LOG_LEVEL_WARN; /* the screen is for people; --log-level info says more */
@@ -278,6 +307,9 @@ int command_up(const struct command_args *a)
         .stopping = on_stopping,
         .round = on_round,
     };
+    if (ret == 0 && c.egress_config[0] != '\0')
+        (void)fprintf(stderr, "--egress-config: recording is not in this version; %s is not read\n",
+                      c.egress_config);
     if (ret == 0 && server_run(&c, &hooks, error) < 0)
         ret = command_misused("up", "%s", error[0] != '\0' ? error : "out of memory");
     str_fini(&dir);

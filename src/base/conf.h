@@ -114,6 +114,11 @@ struct conf {
     const char *rtp_address;                   /* that listens there; "": loopback */
     struct conf_range rtp_ports;               /* of streams that ask for one */
     bool rtp_ports_set;
+    const char *web_root; /* folder of a built page; "": none */
+    uint32_t web_port;
+    const char *websocket_url; /* told to that page; "": by the host asked */
+    const char *ice_servers;   /* STUN servers for clients, "stun:a,stun:b"; "", "none" */
+    const char *egress_config; /* of `up`: read by nobody yet */
     const char *ingest_address, *ingress_config; /* likewise; "": all addresses, no file */
     struct conf_list private_rooms;              /* watched with a token alone; "*": all */
     bool meet_open;                              /* the meet page lets anybody in */

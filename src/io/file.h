@@ -1,6 +1,6 @@
 /* io/file.h - whole small files: configuration, keys, the data directory.
  *
- * Blocking; at start-up and in command-line programs only.
+ * Blocking; at start-up, in command-line programs, and for the files of --web-root.
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H

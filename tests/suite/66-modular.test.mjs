@@ -1,15 +1,17 @@
 /* The parts taken one by one: plain RTP in, and an ingest that feeds a foreign WebRTC server. */
 import { spawn } from 'node:child_process';
 import dgram from 'node:dgram';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { audioClip, videoClip } from '../lib/clips.mjs';
+import { readEnv, service } from '../lib/compose.mjs';
 import { FtlClient } from '../lib/ftl.mjs';
 import { startIngest, startSite } from '../lib/ingest.mjs';
 import { assert, gathering, hears, pageA, Person, sees, test, token, until } from '../lib/kit.mjs';
 import { tone } from '../lib/marker.mjs';
-import { ORIGINAL } from '../lib/server.mjs';
+import { freeTcp, ORIGINAL, SERVER } from '../lib/server.mjs';
 
 const skip = ORIGINAL && 'the original takes no RTP';
 
@@ -216,3 +218,72 @@ test('POST /stream: our own ingest feeds our own server; the page of port N show
             assert.equal(await i.stop(), 0, i.log());
         }
     }));
+
+/* `sluice` with these words, until it is ready; what it was given besides: environment. */
+async function startUp(words, env = {}) {
+    const child = spawn(SERVER, [...words, '--ready-fd=3'], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    let text = '';
+    let log = '';
+    for (const s of [child.stdout, child.stderr]) s.on('data', (d) => (log += d));
+    child.stdio[3].on('data', (d) => (text += d));
+    const ended = new Promise((ok) => child.on('exit', (c, s) => ok(s ?? c)));
+    await Promise.race([until('ready', () => text.includes('\n'), 15000), ended.then((c) => assert.fail(`ended (${c}): ${log}`))]);
+    return { ...JSON.parse(text), log: () => log, stop: () => (child.kill('SIGINT'), ended) };
+}
+
+const text = async (url) => (await fetch(url)).text();
+
+test('up: the compose file with WEBSOCKET_HOST alone set, its command and environment as a process', { skip, timeout: 60000 }, async () => {
+    const docker = new URL('../../packaging/docker/', import.meta.url).pathname;
+    const dir = mkdtempSync(join(tmpdir(), 'e2e-docker-'));
+    const env = readEnv(`${docker}.env`);
+    assert.deepEqual(Object.entries(env).filter(([, v]) => v === '').map(([k]) => k), ['WEBSOCKET_HOST', 'STREAM_KEY']);
+    assert.throws(() => service(`${docker}docker-compose.yml`, 'sluice', env), /set WEBSOCKET_HOST/);
+    const [ws, ftl] = [await freeTcp('0.0.0.0'), await freeTcp('0.0.0.0')];
+    const s = service(`${docker}docker-compose.yml`, 'sluice', { ...env, WEBSOCKET_HOST: '127.0.0.1', WEBSOCKET_PORT: String(ws), INGEST_PORT: String(ftl), LIVEKIT_CONFIG: 'port: 0\nrtc: { udp_port: 0, tcp_port: 0 }\n', INGRESS_CONFIG_BODY: 'rtmp_port: off\n' });
+    assert.equal(s.network_mode, 'host');
+    assert.equal(s.command.shift(), 'sluice');
+    const up = await startUp(s.command.map((w) => w.replace('=/data', `=${dir}`)), s.environment);
+    try {
+        assert.equal(up.whip, ws);
+        assert.equal(JSON.parse(await text(`http://127.0.0.1:${ws}/config.json`)).wsUrl, `ws://127.0.0.1:${ws}/websocket`);
+        const key = readFileSync(join(dir, 'hash'), 'utf8').trim();
+        await until('the key is printed', () => up.log().includes(`key 77-${key}`));
+        const f = new FtlClient({ port: ftl, key: `77-${key}`, video: await videoClip('h264', 43), audio: await audioClip(43), fps: 15, flood_ms: 0 });
+        await until('FTL is served', () => f.start().then(() => true, () => false));
+        await f.stop();
+        assert.doesNotMatch(up.log(), /unknown|no effect/);
+    } finally {
+        assert.equal(await up.stop(), 0, up.log());
+        rmSync(dir, { recursive: true });
+    }
+});
+
+test('up: three configuration files side by side; a built page on a port of its own', { skip, timeout: 60000 }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'e2e-files-'));
+    const put = (name, t) => (writeFileSync(join(dir, name), t), join(dir, name));
+    const [a, b, ftl] = [await freeTcp('0.0.0.0'), await freeTcp('0.0.0.0'), await freeTcp('0.0.0.0')];
+    put('index.html', '<p>the page');
+    const up = await startUp([
+        'up', '--data-dir', join(dir, 'data'), '--ws-port', '0', '--web-root', dir, '--web-port=0',
+        '--server-config', put('a.yaml', `port: 0\nprometheus_port: ${a}\nredis: { address: "localhost:6379" }\nrtc: { udp_port: 0, tcp_port: 0 }\n`),
+        '--ingress-config', put('b.yaml', `prometheus_port: ${b}\nhealth_port: 0\nredis: { address: "localhost:6379" }\nrtmp_port: off\nftl_port: ${ftl}\n`),
+        '--egress-config', put('c.yaml', `prometheus_port: ${b}\nhealth_port: 0\nredis: { address: "localhost:6379" }\n`),
+    ], { WEBSOCKET_HOST: 'localhost', ICE_SERVERS: 'stun:stun.example.org:3478,stun:b.example.org' });
+    try {
+        assert.match(await text(`http://127.0.0.1:${a}/metrics`), /livekit_room_total|sluice_/);
+        await until('metrics of the ingress', async () => /livekit_ingress_available 1/.test(await text(`http://127.0.0.1:${b}/metrics`)), 10000);
+        assert.match(up.log(), /--egress-config: recording is not in this version/);
+        const web = `http://127.0.0.1:${up.web}`;
+        assert.equal(await text(`${web}/`), '<p>the page');
+        assert.equal((await fetch(`${web}/`)).headers.get('content-type'), 'text/html; charset=utf-8');
+        assert.equal((await fetch(`${web}/data/hash`)).status, 200, 'a page: nothing with that name is given out');
+        assert.equal(await text(`${web}/data/hash`), '<p>the page');
+        assert.equal(JSON.parse(await text(`${web}/config.json`)).wsUrl, `ws://127.0.0.1:${up.http}/websocket`);
+        const options = await fetch(`http://127.0.0.1:${up.http}/whep/live`, { method: 'OPTIONS' });
+        assert.match(options.headers.get('link') ?? '', /stun:stun\.example\.org:3478.*rel="ice-server"/);
+    } finally {
+        assert.equal(await up.stop(), 0, up.log());
+        rmSync(dir, { recursive: true });
+    }
+});
