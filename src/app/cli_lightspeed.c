@@ -2,40 +2,38 @@
 
 #include <stdio.h>
 
-enum { ARGS_MAX = 2 * COMMAND_LIST_MAX, TEXT_BYTES_MAX = 512 };
-
-/* Project Lightspeed's and ITGv2's words for `sluice up`'s.  (ftl-lightspeed.md 2.1, 2.2, 2.4) */
+/* Project Lightspeed's and ITGv2's words for `sluice up`'s.  (ftl-lightspeed.md 2.1, 2.2, 2.4)
+ * Other variables of theirs are read by `up` itself: LS_INGEST_ADDR, STREAM_KEY, INGEST_PORT,
+ * LS_LOG, ICE_SERVERS, WEBSOCKET_URL, WEB_PORT. */
 static const struct word {
     const char *theirs[2], *variable, *ours;
 } words[] = {
-    {{"--address", "-a"}, NULL, "--ingest-address"}, /* LS_INGEST_ADDR is read by `up` itself, as */
-    {{"--stream-key", "-k"}, NULL, "--stream-key"},  /* are STREAM_KEY and INGEST_PORT */
-    {{"--log-file", "-l"}, "LS_LOG", NULL},
+    {{"--address", "-a"}, NULL, "--ingest-address"},
+    {{"--stream-key", "-k"}, NULL, "--stream-key"},
+    {{"--log-file", "-l"}, NULL, "--log-file"},
     {{"--addr", NULL}, NULL, "--bind"},
     {{"--ip", NULL}, "WEBSOCKET_HOST", "--node-ip"},
     {{"--ports", NULL}, NULL, ""},
     {{"--ws-port", NULL}, "WEBSOCKET_PORT", "--ws-port"},
-    {{"--rtp-port", NULL}, NULL, NULL},
-    {{"--ice-servers", NULL}, "ICE_SERVERS", "--rtc.stun_servers"},
+    {{"--ice-servers", NULL}, NULL, "--ice-servers"},
     {{"--ssl-cert", NULL}, NULL, NULL},
     {{"--ssl-key", NULL}, NULL, NULL},
 };
 
 struct translation {
-    const char *argv[ARGS_MAX];
-    int argc;
+    struct command_args *out;
+    const char **argv;
+    int max;
+    struct arena *arena;
     const char *value[ARRAY_LEN(words)];
-    char first[TEXT_BYTES_MAX], last[TEXT_BYTES_MAX]; /* of --ports */
 };
 
-static bool put(struct translation *t, const char *flag, const char *value)
+static int put(struct translation *t, const char *text)
 {
-    if (t->argc + 2 > ARGS_MAX)
-        return false;
-    t->argv[t->argc++] = flag;
-    if (value != NULL)
-        t->argv[t->argc++] = value;
-    return true;
+    if (text == NULL || t->out->argc == t->max)
+        return command_misused("up", "too many arguments");
+    t->argv[t->out->argc++] = text;
+    return 0;
 }
 
 /* The value of one of their flags at *i, in either spelling; NULL: another flag. */
@@ -69,59 +67,78 @@ static bool take(struct translation *t, const struct command_args *a, int *i)
 /* "20000-20500": the workers' ports lie in it. */
 static int put_ports(struct translation *t, const char *range)
 {
-    const char *dash = strchr(range, '-');
+    size_t n = strcspn(range, "-");
 
-    if (dash == NULL ||
-        !str_copy(t->first, sizeof t->first, bytes_of(range, (size_t)(dash - range))) ||
-        !str_copy(t->last, sizeof t->last, bytes_str(dash + 1)))
-        return command_misused("lightspeed",
-                               "--ports takes a range such as 20000-20500, not '%.40s'", range);
-    return put(t, "--rtc.port_range_start", t->first) && put(t, "--rtc.port_range_end", t->last)
-               ? 0
-               : COMMAND_MISUSED;
+    if (range[n] == '\0')
+        return command_misused("up", "--ports takes a range such as 20000-20500, not '%.40s'",
+                               range);
+    int ret = put(t, arena_printf(t->arena, "--rtc.port_range_start=%.*s", (int)n, range));
+    return ret != 0 ? ret
+                    : put(t, arena_printf(t->arena, "--rtc.port_range_end=%s", range + n + 1));
 }
 
 static int put_word(struct translation *t, const struct word *w, const char *value)
 {
-    if (strncmp(w->theirs[0], "--ssl", 5) == 0)
-        return command_misused("lightspeed", "%s: TLS is not served here yet; put a proxy in front",
-                               w->theirs[0]);
-    if (w->ours == NULL) {
-        (void)fprintf(stderr, "sluice lightspeed: %s is accepted and has no effect\n",
-                      w->theirs[0]);
-        return 0;
-    }
-    if (strcmp(w->theirs[0], "--ports") == 0)
-        return put_ports(t, value);
     if (strcmp(value, "none") == 0)
         return 0; /* their word for a flag that was not given */
-    return put(t, w->ours, strcmp(value, "localhost") == 0 ? "127.0.0.1" : value) ? 0
-                                                                                  : COMMAND_MISUSED;
+    if (w->ours == NULL)
+        return command_misused("up", "%s: TLS is not served here yet; put a proxy in front",
+                               w->theirs[0]);
+    if (w->ours[0] == '\0')
+        return put_ports(t, value);
+    return put(t, arena_printf(t->arena, "%s=%s", w->ours,
+                               strcmp(value, "localhost") == 0 ? "127.0.0.1" : value));
+}
+
+int command_theirs(const struct command_args *a, const char *argv[], int max, struct arena *arena,
+                   struct command_args *out)
+{
+    struct translation t = {.out = out, .argv = argv, .max = max, .arena = arena};
+    int ret = 0;
+
+    *out = (struct command_args){.argv = argv, .envp = a->envp};
+    for (size_t k = 0; k < ARRAY_LEN(words) && ret == 0; k++) { /* flags overrule them */
+        const char *v = words[k].variable != NULL ? command_env(a, words[k].variable) : NULL;
+        if (v != NULL)
+            ret = put_word(&t, &words[k], v);
+    }
+    for (int i = 0; i < a->argc && ret == 0; i++) {
+        if (strcmp(a->argv[i], "run") != 0 && /* the last word of their compose file */
+            !take(&t, a, &i))
+            ret = put(&t, a->argv[i]);
+    }
+    for (size_t k = 0; k < ARRAY_LEN(words) && ret == 0; k++) {
+        if (t.value[k] != NULL)
+            ret = put_word(&t, &words[k], t.value[k]);
+    }
+    return ret;
+}
+
+static bool is_given(const struct command_args *a, const char *flag)
+{
+    size_t n = strlen(flag);
+
+    for (int i = 0; i < a->argc; i++) {
+        if (strncmp(a->argv[i], flag, n) == 0 && (a->argv[i][n] == '=' || a->argv[i][n] == '\0'))
+            return true;
+    }
+    return false;
 }
 
 int command_lightspeed(const struct command_args *a)
 {
-    struct translation t = {0};
-    bool bound = false; /* by our own flag */
-    int ret = 0;
+    const char *argv[COMMAND_ARGS_MAX];
+    int n = 0;
 
-    for (int i = 0; i < a->argc && ret == 0; i++) {
-        if (strcmp(a->argv[i], "run") == 0 || take(&t, a, &i))
-            continue; /* their compose file ends the line with "run" */
-        bound = bound || strncmp(a->argv[i], "--bind", 6) == 0;
-        if (!put(&t, a->argv[i], NULL))
-            ret = command_misused("lightspeed", "too many arguments");
-    }
-    for (size_t k = 0; k < ARRAY_LEN(words) && ret == 0; k++) {
-        const char *v = t.value[k];
-        if (v == NULL && words[k].variable != NULL)
-            v = command_env(a, words[k].variable);
-        if (v == NULL && !bound && strcmp(words[k].theirs[0], "--addr") == 0)
-            v = "localhost"; /* their default */
-        if (v != NULL)
-            ret = put_word(&t, &words[k], v);
-    }
-    return ret != 0 ? ret
-                    : command_up(
-                          &(struct command_args){.argc = t.argc, .argv = t.argv, .envp = a->envp});
+    /* Their defaults, where they are not ours. */
+    if (!is_given(a, "--addr") && !is_given(a, "--bind"))
+        argv[n++] = "--addr=localhost";
+    if (!is_given(a, "--ports") && !is_given(a, "--udp-port"))
+        argv[n++] = "--ports=20000-20500";
+    argv[n++] = "--rtp-port=65535";
+    if (a->argc > COMMAND_ARGS_MAX - n)
+        return command_misused("lightspeed", "too many arguments");
+    for (int i = 0; i < a->argc; i++)
+        argv[n++] = a->argv[i];
+    return command_up(&(struct command_args){.argc = n, .argv = argv, .envp = a->envp});
 }

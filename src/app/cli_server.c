@@ -7,6 +7,7 @@
 #include "crypt/crypt.h"
 #include "io/file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -146,7 +147,13 @@ int command_conf_finish(struct conf *c)
 {
     if (conf_finish(c) < 0)
         return complain(c);
-    log_setup(c->log_level, c->log_json, STDERR_FILENO);
+    int fd = STDERR_FILENO;
+    if (c->log_file[0] != '\0') {
+        fd = open(c->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        if (fd < 0)
+            return command_misused("server", "--log-file %s: %s", c->log_file, err_text(-errno));
+    }
+    log_setup(c->log_level, c->log_json, fd);
     if (c->notice.len > 0)
         (void)fprintf(stderr, "%s", str_text(&c->notice));
     return 0;

@@ -13,7 +13,13 @@
 #include "base/str.h"
 #include "crypt/token.h"
 
-enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_MISUSED = 2, COMMAND_LIST_MAX = 64 };
+enum {
+    COMMAND_OK = 0,
+    COMMAND_FAILED = 1,
+    COMMAND_MISUSED = 2,
+    COMMAND_LIST_MAX = 64,
+    COMMAND_ARGS_MAX = 256
+};
 
 struct command_args {
     int argc;
@@ -86,6 +92,11 @@ MUST_CHECK int creds_make(struct str *out);
 MUST_CHECK int command_conf(const char *name, const struct command_args *a, struct conf *c);
 /* conf_finish(), the log, the notices. */
 MUST_CHECK int command_conf_finish(struct conf *c);
+
+/* `sluice up`'s arguments with those of Project Lightspeed and ITGv2 in our words; into argv and
+ * the arena.  0, or COMMAND_MISUSED with the line printed. */
+MUST_CHECK int command_theirs(const struct command_args *a, const char *argv[], int max,
+                              struct arena *arena, struct command_args *out);
 
 /* A token for a short while: `video` says the grants; its strings may be NULL.  0, or
  * COMMAND_FAILED with the line printed. */

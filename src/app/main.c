@@ -70,15 +70,20 @@ static const struct command commands[] = {
      "sluice ingress list [--room NAME] [--id ID] [--limit N] [--json]\n" WHERE},
     {"delete-ingress", command_delete_ingress, NULL, "sluice ingress delete ID\n" WHERE},
     {"lightspeed", command_lightspeed, "`sluice up` with the flags of Project Lightspeed",
-     "sluice lightspeed [flags]\n"
-     "  -a, --address IP -k, --stream-key KEY   of lightspeed-ingest (LS_INGEST_ADDR, STREAM_KEY)\n"
+     "sluice lightspeed [flags]: also as lightspeed-ingest, lightspeed-webrtc, itg-webrtc\n"
+     "  -a, --address IP      to take streams on (LS_INGEST_ADDR, all)\n"
+     "  -k, --stream-key KEY  (STREAM_KEY, the data directory's file `hash`)\n"
+     "  -l, --log-file FILE   (LS_LOG, stderr)\n"
      "  --addr IP             for HTTP (localhost)\n"
      "  --ip IP               offered to viewers (WEBSOCKET_HOST)\n"
-     "  --ports A-B           for media\n"
+     "  --ports A-B           for media (20000-20500)\n"
      "  --ws-port PORT        of /websocket (WEBSOCKET_PORT, 8080)\n"
-     "  --ice-servers URLS    (ICE_SERVERS)\n"
+     "  --rtp-port PORT       plain RTP, from this machine (65535)\n"
+     "  --ice-servers URLS    told to clients (ICE_SERVERS, none)\n"
+     "  --web-root DIR --web-port PORT  a built page (WEB_PORT, 80), which is told WEBSOCKET_URL\n"
      "  INGEST_PORT           of FTL (8084)\n"
-     "Flags of `sluice up` are taken too.\n"},
+     "`sluice up` takes all of these, too, and the other way round; these are the defaults "
+     "here.\n"},
     {"token", command_token, "make an access token",
      "sluice token create --room NAME --identity NAME [flags]\n"
      "  --join --create --list --admin --record --ingress-admin   grants (join when a room is "

@@ -112,6 +112,7 @@ static void start_ingest(struct up *u)
                                              : "debug");
     add_arg(k, &n, "--on-duplicate", c->on_duplicate);
     add_arg(k, &n, "--address", c->ingest_address);
+    add_arg(k, &n, "--log-file", c->log_file);
     if (c->auth_url[0] != '\0' && setenv("AUTH_WS_URL", c->auth_url, 1) != 0)
         return; /* without memory, and without the service nobody may come in */
     k->argv[n++] = "--webrtc-server="; /* whatever the variable says: the rooms are here */
@@ -247,45 +248,21 @@ static int secrets(struct up *u, struct conf *c)
                    : 0;
 }
 
-/* Lightspeed's variables, before the flags that overrule them. */
-static bool with_variables(const struct command_args *a, const char *argv[], int max,
-                           struct command_args *out)
-{
-    static const struct {
-        const char *variable, *flag;
-    } same[] = {{"WEBSOCKET_HOST", "--node-ip"}, {"WEBSOCKET_PORT", "--ws-port"}};
-    int n = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
-        const char *v = command_env(a, same[i].variable);
-        if (v == NULL)
-            continue;
-        argv[n++] = same[i].flag;
-        argv[n++] = strcmp(v, "localhost") == 0 ? "127.0.0.1" : v;
-    }
-    if (a->argc > max - n)
-        return false;
-    for (int i = 0; i < a->argc; i++)
-        argv[n++] = a->argv[i];
-    *out = (struct command_args){.argc = n, .argv = argv, .envp = a->envp};
-    return true;
-}
-
 int command_up(const struct command_args *given)
 {
-    const char *argv[4 * COMMAND_LIST_MAX];
+    const char *argv[COMMAND_ARGS_MAX];
     struct command_args all, *a = &all;
     char error[SERVER_ERROR_MAX] = "";
     struct str dir;
     struct up up = {0};
     struct conf c;
 
-    if (!with_variables(given, argv, ARRAY_LEN(argv), a))
-        return command_misused("up", "too many arguments");
     conf_init(&c);
     str_init(&dir, 4000);
     c.log_level = LOG_LEVEL_WARN; /* the screen is for people; --log-level info says more */
-    int ret = command_conf("up", a, &c);
+    int ret = command_theirs(given, argv, ARRAY_LEN(argv), &c.arena, a);
+    if (ret == 0)
+        ret = command_conf("up", a, &c);
     if (ret == 0)
         ret = creds_data_dir(a, c.data_dir, &dir);
     if (!c.whip_port_set)

@@ -52,7 +52,8 @@ void conf_init(struct conf *c)
     c->key_file = c->region = c->data_dir = c->meet_secret = "";
     c->rtmp_base_url = c->whip_base_url = c->stream_key = c->admin_secret = "";
     c->ingest_address = c->ingress_config = "";
-    c->rtp_address = c->web_root = c->websocket_url = c->ice_servers = c->egress_config = "";
+    c->rtp_address = c->web_root = c->websocket_url = c->ice_servers = c->egress_config =
+        c->log_file = "";
     c->web_port = 80;
     c->ftl_port = 8084;
     c->rtmp_port = 1935;

@@ -118,6 +118,7 @@ struct conf {
     uint32_t web_port;
     const char *websocket_url; /* told to that page; "": by the host asked */
     const char *ice_servers;   /* STUN servers for clients, "stun:a,stun:b"; "", "none" */
+    const char *log_file;      /* "": stderr */
     const char *egress_config; /* of `up`: read by nobody yet */
     const char *ingest_address, *ingress_config; /* likewise; "": all addresses, no file */
     struct conf_list private_rooms;              /* watched with a token alone; "*": all */

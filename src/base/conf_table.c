@@ -74,6 +74,8 @@ const struct conf_opt conf_table[] = {
      "what that page is told to connect to (the host asked, --ws-port)", 0},
     {NULL, CONF_TEXT, CONF_EFFECT, AT(ice_servers), 0, 0, "ice-servers", "ICE_SERVERS",
      "STUN servers told to clients: stun:a:3478,stun:b (none)", 0},
+    {NULL, CONF_TEXT, CONF_EFFECT, AT(log_file), 0, 0, "log-file", "LS_LOG",
+     "file that log lines are added to (stderr)", 0},
     {NULL, CONF_TEXT, CONF_EFFECT, AT(egress_config), 0, 0, "egress-config", "EGRESS_CONFIG_FILE",
      "a LiveKit Egress YAML file for `up`; without effect in this version", 0},
     {NULL, CONF_TEXT, CONF_EFFECT, AT(ingest_address), 0, 0, "ingest-address", "LS_INGEST_ADDR",

@@ -287,3 +287,35 @@ test('up: three configuration files side by side; a built page on a port of its 
         rmSync(dir, { recursive: true });
     }
 });
+
+test('up and lightspeed: flags and variables of the originals, in both spellings', { skip, timeout: 60000 }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'e2e-words-'));
+    const [ws, ftl, port] = [await freeTcp('0.0.0.0'), await freeTcp('0.0.0.0'), await freeTcp()];
+    const keep = ['--data-dir', dir, '--port', String(port), '--tcp-port', '0', '--rtmp-port', '0', '--log-level', 'info'];
+    const log = join(dir, 'log');
+    const forms = [
+        [['up', ...keep, '--addr=127.0.0.1', '--ip', '127.0.0.1', '--ports=42400-42410', `--ws-port=${ws}`, '--rtp-port', '42420', '--ice-servers', 'none', '-a', '127.0.0.1', '-k', 'words', '-l', log], { INGEST_PORT: String(ftl) }],
+        [['lightspeed', ...keep, '--ports', '42400-42410', '--rtp-port=42420', 'run'], { WEBSOCKET_HOST: '127.0.0.1', WEBSOCKET_PORT: String(ws), INGEST_PORT: String(ftl), LS_INGEST_ADDR: '127.0.0.1', STREAM_KEY: 'words', LS_LOG: log, ICE_SERVERS: 'none' }],
+        [['up', ...keep, '--node-ip', '127.0.0.1', '--ws-port', String(ws), '--ports=42400-42410', '--rtp-port=42420'], { WEBSOCKET_HOST: '192.0.2.1', WEBSOCKET_PORT: '1', INGEST_PORT: String(ftl), STREAM_KEY: 'words', LS_LOG: log }],
+    ];
+    try {
+        for (const [words, env] of forms) {
+            const up = await startUp(words, env);
+            try {
+                assert.equal(up.whip, ws);
+                assert.ok(up.udp.every((p) => p >= 42400 && p <= 42410), JSON.stringify(up.udp));
+                assert.match(up.log(), /key 77-words/);
+                assert.match(up.log(), /offered +127\.0\.0\.1\b/);
+                assert.equal(await upgrade(`http://127.0.0.1:${ws}/websocket`), 101);
+                await until('the ingress is there, in the same log', () => readFileSync(log, 'utf8').includes(`ftl=${ftl} rtmp=0 rtmps=0 rtp=42420`));
+            } finally {
+                assert.equal(await up.stop(), 0, up.log());
+            }
+            rmSync(log);
+        }
+        const tls = spawn(SERVER, ['lightspeed', '--data-dir', dir, '--ssl-cert', 'x', '--ssl-key', 'y'], { stdio: 'ignore' });
+        assert.equal(await new Promise((ok) => tls.on('exit', ok)), 2);
+    } finally {
+        rmSync(dir, { recursive: true });
+    }
+});
