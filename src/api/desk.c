@@ -632,6 +632,7 @@ void desk_bus_news(struct desk *d, const struct bus_news *news, struct tick tick
 void desk_bus_left(struct desk *d, struct tick tick)
 {
     ioinfo_left(&d->io, tick.now);
+    ports_left(&d->ports);
 }
 
 void desk_stored(struct desk *d, uint64_t serial, int err, struct tick tick)

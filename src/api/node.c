@@ -191,6 +191,8 @@ int node_open(struct node **ret, const struct node_cfg *cfg, struct tick tick)
         err = open_desk(n);
         n->streams.book = n->desk != NULL ? desk_book(n->desk) : NULL;
         n->streams.ports = n->desk != NULL ? desk_ports(n->desk) : NULL;
+        if (n->desk != NULL)
+            desk_ports(n->desk)->all = &n->streams;
     }
     if (err != 0) {
         node_free(n);
@@ -338,7 +340,7 @@ bool node_http(struct node *n, uint64_t conn, const struct http_msg *req, const 
         serve_twirp(n, conn, req);
         return true;
     }
-    if (ports_http(desk_ports(n->desk), &n->streams, conn, req) ||
+    if (ports_http(desk_ports(n->desk), conn, req, &n->cfg) ||
         lightspeed_http(&n->streams, conn, req, client) ||
         whep_http(&n->streams, conn, req, client) || whip_http(&n->streams, conn, req, client))
         return true;

@@ -77,28 +77,51 @@ static void open_port(struct ports *p, uint64_t conn, uint64_t port)
         p->n++;
 }
 
-static void close_port(struct ports *p, struct streams *all, uint64_t conn, uint64_t port)
+/* To the process that has the port. */
+static int ask_owner(struct ports *p, const struct ports_entry *e, bool probe, psrpc_id *id)
 {
     Sluice__ClosePortRequest q = SLUICE__CLOSE_PORT_REQUEST__INIT;
-    struct ports_entry *e = by_port(p, port);
     char topic[8];
+    const struct psrpc_ask ask = {.method = &methods[METHOD_CLOSE_PORT],
+                                  .topic = topic,
+                                  .request = &q.base,
+                                  .timeout_us = PORTS_ASK_US};
+
+    (void)snprintf(topic, sizeof topic, "%u", e->port); /* fits */
+    q.port = e->port;
+    q.probe = probe;
+    return psrpc_request(p->bus, &ask, p->hub->house.tick, id);
+}
+
+static void end(struct ports *p, struct ports_entry *e)
+{
+    if (e->probe != 0)
+        psrpc_forget(p->bus, e->probe);
+    lightspeed_close(p->all, e->room);
+    drop(p, e);
+}
+
+static void close_port(struct ports *p, uint64_t conn, uint64_t port)
+{
+    struct ports_entry *e = by_port(p, port);
     psrpc_id id = 0;
 
-    if (e != NULL) {
-        (void)snprintf(topic, sizeof topic, "%u", e->port); /* fits */
-        q.port = e->port;
-        const struct psrpc_ask ask = {.method = &methods[METHOD_CLOSE_PORT],
-                                      .topic = topic,
-                                      .request = &q.base,
-                                      .timeout_us = PORTS_ASK_US};
-        if (psrpc_request(p->bus, &ask, p->hub->house.tick, &id) < 0) {
-            answer(p, conn, 503, "too many calls under way\n");
-            return;
-        }
-        lightspeed_close(all, e->room);
-        drop(p, e);
+    if (e != NULL && ask_owner(p, e, false, &id) < 0) {
+        answer(p, conn, 503, "too many calls under way\n");
+        return;
     }
+    if (e != NULL)
+        end(p, e); /* when the process is gone, so is the port */
     answer(p, conn, 204, "");
+}
+
+void ports_left(struct ports *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct ports_entry *e = &p->entry[i];
+        if (e->ask == 0 && e->probe == 0 && ask_owner(p, e, true, &e->probe) < 0)
+            e->probe = 0; /* the next time */
+    }
 }
 
 /* ?port=N; false: not a number.  Absent: 0. */
@@ -115,7 +138,8 @@ static bool read_port(const struct http_msg *req, bool *there, uint64_t *port)
     return ok;
 }
 
-bool ports_http(struct ports *p, struct streams *all, uint64_t conn, const struct http_msg *req)
+bool ports_http(struct ports *p, uint64_t conn, const struct http_msg *req,
+                const struct node_cfg *cfg)
 {
     bool post = strcmp(req->method, "POST") == 0, there;
     uint64_t port;
@@ -124,12 +148,12 @@ bool ports_http(struct ports *p, struct streams *all, uint64_t conn, const struc
         return false;
     if (!post && strcmp(req->method, "DELETE") != 0)
         answer(p, conn, 405, "POST makes a stream, DELETE ends it\n");
-    else if (!may(p, all->cfg, req))
+    else if (!may(p, cfg, req))
         answer(p, conn, 401, "send Authorization: Bearer with the secret of /admin\n");
     else if (!read_port(req, &there, &port) || (!post && !there))
         answer(p, conn, 400, "port is a number\n");
     else if (!post)
-        close_port(p, all, conn, port);
+        close_port(p, conn, port);
     else if (port != 0 && (by_port(p, port) != NULL || port == LIGHTSPEED_PORT))
         answer(p, conn, 500, "the port is in use\n");
     else
@@ -138,6 +162,20 @@ bool ports_http(struct ports *p, struct streams *all, uint64_t conn, const struc
 }
 
 /* ---- answers ---- */
+
+static bool probed(struct ports *p, const struct psrpc_event *ev)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct ports_entry *e = &p->entry[i];
+        if (e->probe == 0 || e->probe != ev->id)
+            continue;
+        e->probe = 0;
+        if (ev->kind == PSRPC_EVT_FAILED)
+            end(p, e);
+        return true;
+    }
+    return false;
+}
 
 bool ports_event(struct ports *p, const struct psrpc_event *ev)
 {
@@ -149,8 +187,10 @@ bool ports_event(struct ports *p, const struct psrpc_event *ev)
         if (p->entry[i].ask != 0 && p->entry[i].ask == ev->id)
             e = &p->entry[i];
     }
-    if (e == NULL || ev->kind == PSRPC_EVT_CALL || ev->kind == PSRPC_EVT_OFFER)
+    if (ev->kind == PSRPC_EVT_CALL || ev->kind == PSRPC_EVT_OFFER)
         return false;
+    if (e == NULL)
+        return probed(p, ev);
     if (ev->kind != PSRPC_EVT_ANSWER || r == NULL || r->port == 0 || r->port > UINT16_MAX) {
         bool none = ev->kind == PSRPC_EVT_FAILED && ev->code == PSRPC_UNAVAILABLE;
         answer(p, e->conn, none ? 503 : 500,

@@ -20,8 +20,9 @@ enum { PORTS_MAX = 256, PORTS_ROOM_MAX = 16, PORTS_ID_MAX = 16, PORTS_ASK_US = 3
 struct streams;
 
 struct ports_entry {
-    psrpc_id ask;  /* until the process answers; 0: open */
-    uint64_t conn; /* that waits for it */
+    psrpc_id ask;   /* until the process answers; 0: open */
+    uint64_t conn;  /* that waits for it */
+    psrpc_id probe; /* is the process still there? 0: nobody wonders */
     uint16_t port;
     char room[PORTS_ROOM_MAX], id[PORTS_ID_MAX]; /* of its ingress, as sessions name it */
 };
@@ -29,6 +30,7 @@ struct ports_entry {
 struct ports {
     struct hub *hub;
     struct psrpc *bus;
+    struct streams *all; /* their viewers; set by the owner before anything is asked for */
     struct ports_entry entry[PORTS_MAX];
     uint32_t n;
 };
@@ -36,7 +38,10 @@ struct ports {
 /* Both are borrowed. */
 void ports_init(struct ports *p, struct hub *hub, struct psrpc *bus);
 /* The path /stream; false: another. */
-bool ports_http(struct ports *p, struct streams *all, uint64_t conn, const struct http_msg *req);
+bool ports_http(struct ports *p, uint64_t conn, const struct http_msg *req,
+                const struct node_cfg *cfg);
+/* A process has left the bus: streams whose ports nobody has any more end. */
+void ports_left(struct ports *p);
 /* False: the event is for somebody else. */
 bool ports_event(struct ports *p, const struct psrpc_event *ev);
 /* The room of port N; NULL: there is no such stream. */

@@ -88,6 +88,10 @@ static void close_port(struct ingressd *s, const struct psrpc_event *ev, struct 
     struct psrpc *bus = buslink_psrpc(s->bus);
     char topic[8];
 
+    if (q->probe) {
+        psrpc_answer(bus, ev->id, NULL, tick);
+        return;
+    }
     (void)rtp_door_remove(s->rtp, (uint16_t)q->port, tick); /* gone already: just as well */
     psrpc_answer(bus, ev->id, NULL, tick);
     (void)snprintf(topic, sizeof topic, "%u", q->port & UINT16_MAX); /* fits */

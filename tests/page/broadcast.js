@@ -126,12 +126,17 @@ export function broadcast({ ctx, canvasTrack, watchFreeze, lookVideo, lookAudio,
                     const msg = JSON.parse(m.data);
                     if (!msg || !msg.data) return;
                     s.events.push(msg.event === 'info' ? `info ${msg.data.no_connections}` : msg.event);
+                    /* The original trickles, sometimes before it offers. */
+                    if (msg.event === 'candidate') (s.early ??= []).push(msg.data);
+                    if (msg.event === 'candidate' && s.pc.remoteDescription)
+                        await Promise.allSettled(s.early.splice(0).map((c) => s.pc.addIceCandidate(c)));
                     if (msg.event !== 'offer') return;
                     s.offers.push(msg.data.sdp);
                     await s.pc.setRemoteDescription(msg.data);
                     const answer = await s.pc.createAnswer();
                     await s.pc.setLocalDescription(answer);
                     ws.send(JSON.stringify({ event: 'answer', data: answer }));
+                    await Promise.allSettled((s.early ?? []).splice(0).map((c) => s.pc.addIceCandidate(c)));
                 };
                 ws.onclose = (ev) => {
                     s.events.push(`close ${ev.code}`);

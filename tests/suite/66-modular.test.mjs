@@ -163,12 +163,12 @@ const upgrade = (url) =>
     });
 
 /* Takes streams for N as ITGv2 does; `f(site, secret)`. */
-async function withStreams(ingest, f) {
+async function withStreams(ingest, f, end = 0) {
     const site = await startSite({ ingest });
     try {
         await f(site, readFileSync(join(site.dir, 'admin'), 'utf8').trim());
     } finally {
-        assert.deepEqual(await site.stop(), [0, 0]);
+        assert.deepEqual(await site.stop(), [end, 0]);
     }
 }
 
@@ -192,7 +192,10 @@ test('POST /stream: the secret, ports of a range, and their end', { skip, timeou
         assert.equal((await ask(`${stream}?port=42310`, 'DELETE', secret)).status, 204);
         assert.equal(await upgrade(`${site.http}/websocket?port=42310`), 404);
         await until('the port is free', async () => (await (await ask(stream, 'POST', secret)).text()) === '{"port":42310}\n');
-    }));
+        process.kill(site.ingest.pid, 'SIGKILL'); /* its ports die with it, and their streams are forgotten */
+        await until('unknown now', async () => (await upgrade(`${site.http}/websocket?port=42311`)) === 404, 15000);
+        assert.equal((await ask(stream, 'POST', secret)).status, 503);
+    }, 'SIGKILL'));
 
 test('POST /stream: our own ingest feeds our own server; the page of port N shows it, and is closed at the end', { skip, timeout: 90000 }, () =>
     withStreams([], async (site, secret) => {
@@ -317,5 +320,29 @@ test('up and lightspeed: flags and variables of the originals, in both spellings
         assert.equal(await new Promise((ok) => tls.on('exit', ok)), 2);
     } finally {
         rmSync(dir, { recursive: true });
+    }
+});
+
+/* LIGHTSPEED_WEBRTC names an executable of the original WebRTC server (Go), which nothing here depends on. */
+test('relay: FTL in, shown by an original Lightspeed server', { skip: skip || (!process.env.LIGHTSPEED_WEBRTC && 'no original is named'), timeout: 60000 }, async () => {
+    const port = await freeTcp();
+    const server = spawn(process.env.LIGHTSPEED_WEBRTC, ['--addr=127.0.0.1', `--ws-port=${port}`], { stdio: 'ignore' });
+    const i = await startIngest({ bus: '/nonexistent/bus.sock', args: ['--webrtc-server', `http://127.0.0.1:${port}`, '-k', 'abc'] });
+    const f = new FtlClient({ port: i.ftl, key: '77-abc', video: await videoClip('h264', 45), audio: await audioClip(45), fps: 15, flood_ms: 300 });
+    const page = await pageA();
+    try {
+        await f.start();
+        await page.call('lightspeed', 'o', `ws://127.0.0.1:${port}/websocket`);
+        let first;
+        await until('45 is seen and heard', async () => {
+            const s = await page.call('seen', 'o');
+            first ??= s.seen?.count;
+            return s.seen?.id === 45 && Math.abs(s.hz - tone(45)) < 15 && s.seen.count !== first;
+        }, 25000);
+    } finally {
+        await page.call('closeStream', 'o', true);
+        await f.stop();
+        assert.equal(await i.stop(), 0, i.log());
+        server.kill('SIGKILL');
     }
 });
