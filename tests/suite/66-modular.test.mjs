@@ -322,27 +322,3 @@ test('up and lightspeed: flags and variables of the originals, in both spellings
         rmSync(dir, { recursive: true });
     }
 });
-
-/* LIGHTSPEED_WEBRTC names an executable of the original WebRTC server (Go), which nothing here depends on. */
-test('relay: FTL in, shown by an original Lightspeed server', { skip: skip || (!process.env.LIGHTSPEED_WEBRTC && 'no original is named'), timeout: 60000 }, async () => {
-    const port = await freeTcp();
-    const server = spawn(process.env.LIGHTSPEED_WEBRTC, ['--addr=127.0.0.1', `--ws-port=${port}`], { stdio: 'ignore' });
-    const i = await startIngest({ bus: '/nonexistent/bus.sock', args: ['--webrtc-server', `http://127.0.0.1:${port}`, '-k', 'abc'] });
-    const f = new FtlClient({ port: i.ftl, key: '77-abc', video: await videoClip('h264', 45), audio: await audioClip(45), fps: 15, flood_ms: 300 });
-    const page = await pageA();
-    try {
-        await f.start();
-        await page.call('lightspeed', 'o', `ws://127.0.0.1:${port}/websocket`);
-        let first;
-        await until('45 is seen and heard', async () => {
-            const s = await page.call('seen', 'o');
-            first ??= s.seen?.count;
-            return s.seen?.id === 45 && Math.abs(s.hz - tone(45)) < 15 && s.seen.count !== first;
-        }, 25000);
-    } finally {
-        await page.call('closeStream', 'o', true);
-        await f.stop();
-        assert.equal(await i.stop(), 0, i.log());
-        server.kill('SIGKILL');
-    }
-});
