@@ -353,12 +353,13 @@ static void knock_others(struct worker *w)
     }
 }
 
-static void snapshot(struct worker *w, us_t now)
+/* False: too soon after the last one, and others do not see yet what this round counted. */
+static bool snapshot(struct worker *w, us_t now)
 {
     uint64_t counters[SHARD_COUNTER_N], streams[FRAMED_COUNTER_N];
 
     if (now < w->snapshot_at)
-        return;
+        return false;
     w->snapshot_at = now + SNAPSHOT_US;
     shard_counters(w->shard, counters);
     counters[SHARD_IO_WAKES] = w->rounds_n;
@@ -372,6 +373,7 @@ static void snapshot(struct worker *w, us_t now)
         atomic_store_explicit(&w->streams[i], streams[i], memory_order_relaxed);
     if (w->lanes != NULL)
         atomic_store_explicit(&w->strays[STRAY_LANES], lanes_n(w->lanes), memory_order_relaxed);
+    return true;
 }
 
 /* Everything that is due, then the alarm for what comes next. */
@@ -399,14 +401,14 @@ static void round_of(void *owner)
         lanes_tick(w->lanes, tick.now);
     drain_events(w); /* what was held */
     knock_others(w);
-    snapshot(w, tick.now);
+    bool shown = snapshot(w, tick.now);
 
     us_t at = us_min(shard_deadline(w->shard), framed_deadline(w->framed));
     if (w->lanes != NULL)
         at = us_min(at, lanes_deadline(w->lanes));
     if (w->evt_held)
         at = us_min(at, tick.now + RETRY_US);
-    if (at != US_NEVER)
+    if (!shown)
         at = us_min(at, w->snapshot_at);
     wake_sleep(&w->wake);
     if (more || input_waits(w)) {

@@ -136,6 +136,36 @@ TEST(worker_counts_and_drops_datagrams_of_strangers)
     crew_close(&c);
 }
 
+static void stranger_says(int fd, const struct sockaddr_in *to, struct crew *c, uint64_t want)
+{
+    uint64_t counters[SHARD_COUNTER_N] = {0};
+    us_t until = clock_now() + 5 * US_PER_SEC;
+
+    (void)sendto(fd, "\x7fjunk", 5, 0, (const struct sockaddr *)to, sizeof *to);
+    do {
+        (void)sched_yield();
+        worker_counters(c->worker[0], counters);
+    } while (counters[SHARD_DROP_MALFORMED] < want && clock_now() < until);
+    EXPECT_EQ(counters[SHARD_DROP_MALFORMED], want);
+}
+
+/* With nothing else to do it still shows what came between two of its snapshots. */
+TEST(worker_that_idles_shows_its_last_counts)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    struct crew c;
+
+    crew_open(&c);
+    name.sin_port = htons(worker_port(c.worker[0]));
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    EXPECT(fd >= 0);
+    for (uint64_t n = 1; n <= 4; n++)
+        stranger_says(fd, &name, &c, n);
+    close(fd);
+    crew_close(&c);
+}
+
 /* ---- one port for both ---- */
 
 enum { CALLERS = 24, MEDIA = 60 };
