@@ -29,7 +29,7 @@ async function round(srv, lib, tag) {
     for (let i = 0; i < 20; i += 4)
         await Promise.all(Array.from({ length: 4 }, async (_, k) => {
             const r = new NodePerson(lib, `${tag}n${i + k}`, 1 + k);
-            await r.join(`${room}-n`);
+            await r.join(`${room}-n`, { ws: srv.ws });
             await r.video({ w: 160, h: 90 });
             await sleep(150);
             await r.leave();
